@@ -1,0 +1,1 @@
+export type { ModelFormat, Shard, StoredWeight } from './manifest.ts';
