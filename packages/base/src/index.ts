@@ -1,1 +1,5 @@
-export {};
+export type { Brand } from './brand.ts';
+export { ManualClock, type Cancel, type Clock } from './clock.ts';
+export { withDeadline, type DeadlineOptions } from './deadline.ts';
+export { deferred, type Deferred } from './deferred.ts';
+export { seededRandom, type Random } from './random.ts';
