@@ -1,3 +1,11 @@
+export * from './channel.ts';
+export * from './ids.ts';
+export * from './limits.ts';
+export { decodeMessage, encodeMessage, parseWith, type DecodedMessage, type EncodedTensor } from './message.ts';
+export { decodePacket, encodePacket, PACKET_HEADER_BYTES, STREAMS, type Packet, type Stream } from './packet.ts';
+export { MeshError, REASON_CODES, REASONS, type ReasonCode } from './reasons.ts';
+export { Reassembly, type Chunk, type ReassemblyLimits } from './reassembly.ts';
+export * from './signaling.ts';
 export {
   DEFAULT_SIGNATURE,
   DTYPES,

@@ -1,0 +1,111 @@
+/**
+ * What peers say to each other over a link. Each message is a JSON header, validated here, and the bytes of
+ * the tensors it describes. The union at the end is the table of contents.
+ */
+import * as z from 'zod/mini';
+import { modelNameSchema, peerIdSchema, requestIdSchema, versionSchema } from './ids.ts';
+import { DATA_MESSAGE_BYTES_MAX, REQUEST_DEADLINE_MS_MAX, ROUTE_STAGES_MAX, TENSOR_RANK_MAX, TENSORS_PER_MESSAGE_MAX } from './limits.ts';
+import type { Stream } from './packet.ts';
+import { REASON_CODES } from './reasons.ts';
+import { DTYPES } from './tensor.ts';
+
+const count = z.int().check(z.nonnegative(), z.maximum(0xffff_ffff));
+const milliseconds = z.number().check(z.nonnegative(), z.maximum(REQUEST_DEADLINE_MS_MAX));
+export const reasonCodeSchema = z.enum(REASON_CODES);
+
+/** How a tensor's elements are written; the bytes describe themselves from there on. */
+export const ENCODINGS = ['raw', 'palette8'] as const;
+export type Encoding = (typeof ENCODINGS)[number];
+
+/** One tensor in a message's body. The bodies lie one after another in the order of their headers. */
+export const tensorHeaderSchema = z.strictObject({
+  name: z.string().check(z.minLength(1), z.maxLength(512)),
+  dtype: z.enum(DTYPES),
+  shape: z.array(z.int().check(z.nonnegative(), z.maximum(0x7fff_ffff))).check(z.maxLength(TENSOR_RANK_MAX)),
+  encoding: z.enum(ENCODINGS),
+  bytes: z.int().check(z.nonnegative(), z.maximum(DATA_MESSAGE_BYTES_MAX)),
+});
+export type TensorHeader = z.infer<typeof tensorHeaderSchema>;
+
+const tensors = z.array(tensorHeaderSchema).check(z.maxLength(TENSORS_PER_MESSAGE_MAX));
+
+/** Which piece of work a message is about; an older attempt's messages are dropped. */
+const workKey = { requestId: requestIdSchema, microbatch: count, attempt: count, epoch: count };
+
+/** Asks the node to run its stage on these tensors and to send the outcome along the route. */
+export const workSchema = z.strictObject({
+  type: z.literal('work'),
+  ...workKey,
+  model: modelNameSchema,
+  version: versionSchema,
+  signature: z.string().check(z.minLength(1), z.maxLength(128)),
+  /** The stage this message is for, as an index into `route`. */
+  stage: count,
+  /** One replica per stage, first to last. */
+  route: z.array(peerIdSchema).check(z.minLength(1), z.maxLength(ROUTE_STAGES_MAX)),
+  /** Who waits for the result. */
+  replyTo: peerIdSchema,
+  /** Rows of the batch dimension in this microbatch. */
+  rows: count,
+  /** Time left until nobody wants the result, measured by the sender's clock when it sent. */
+  deadlineMs: milliseconds,
+  tensors,
+});
+export type WorkMessage = z.infer<typeof workSchema>;
+
+/** What one stage cost, measured by the node that ran it. */
+export const stageTimingSchema = z.strictObject({
+  stage: count,
+  node: peerIdSchema,
+  rows: count,
+  queueMs: z.number().check(z.nonnegative()),
+  computeMs: z.number().check(z.nonnegative()),
+});
+export type StageTiming = z.infer<typeof stageTimingSchema>;
+
+/** The last stage's outputs, straight to whoever waits. */
+export const resultSchema = z.strictObject({
+  type: z.literal('result'),
+  ...workKey,
+  timings: z.array(stageTimingSchema).check(z.maxLength(ROUTE_STAGES_MAX)),
+  tensors,
+});
+export type ResultMessage = z.infer<typeof resultSchema>;
+
+/** A stage could not do its part; the reason says whether another node may. */
+export const failureSchema = z.strictObject({
+  type: z.literal('failure'),
+  ...workKey,
+  stage: count,
+  node: peerIdSchema,
+  code: reasonCodeSchema,
+  reason: z.string().check(z.maxLength(2048)),
+});
+export type FailureMessage = z.infer<typeof failureSchema>;
+
+/** A promise of progress: whoever waits may give the work to another node when this time passes in silence. */
+export const leaseSchema = z.strictObject({ type: z.literal('lease'), ...workKey, leaseMs: milliseconds });
+export type LeaseMessage = z.infer<typeof leaseSchema>;
+
+/** Nobody wants this piece of work any more: drop it where it stands. */
+export const cancelSchema = z.strictObject({ type: z.literal('cancel'), ...workKey });
+export type CancelMessage = z.infer<typeof cancelSchema>;
+
+export const channelMessageSchema = z.discriminatedUnion('type', [
+  workSchema,
+  resultSchema,
+  failureSchema,
+  leaseSchema,
+  cancelSchema,
+]);
+export type ChannelMessage = z.infer<typeof channelMessageSchema>;
+
+/** Which stream a message travels on: small urgent words never wait behind tensors. */
+export const STREAM_OF: Readonly<Record<ChannelMessage['type'], Stream>> = {
+  work: 'data',
+  result: 'data',
+  failure: 'control',
+  lease: 'control',
+  cancel: 'control',
+};
+

@@ -1,0 +1,26 @@
+/** Identifiers, each made by one parser: parse at the door, trust inside. */
+import type { Brand } from '@shoal/base';
+import * as z from 'zod/mini';
+
+/** One peer's stay in a mesh: given by the coordinator at admission, kept over reconnects. */
+export type PeerId = Brand<string, 'PeerId'>;
+/** What the caller asked, once: a request id has one outcome, however often it is sent. */
+export type RequestId = Brand<string, 'RequestId'>;
+/** A node's duty to hold one stage of one model version. */
+export type AssignmentId = Brand<string, 'AssignmentId'>;
+
+const id = z.string().check(z.regex(/^[A-Za-z0-9_-]{1,64}$/));
+
+export const peerIdSchema: z.ZodMiniType<PeerId> = id as unknown as z.ZodMiniType<PeerId>;
+export const requestIdSchema: z.ZodMiniType<RequestId> = id as unknown as z.ZodMiniType<RequestId>;
+export const assignmentIdSchema: z.ZodMiniType<AssignmentId> = id as unknown as z.ZodMiniType<AssignmentId>;
+
+export const peerId = (text: string): PeerId => peerIdSchema.parse(text);
+export const requestId = (text: string): RequestId => requestIdSchema.parse(text);
+export const assignmentId = (text: string): AssignmentId => assignmentIdSchema.parse(text);
+
+/** Model names are folder names and URL segments. */
+export const modelNameSchema = z.string().check(z.regex(/^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/));
+/** A version is the integer name of its folder. */
+export const versionSchema = z.int().check(z.nonnegative());
+export const digestSchema = z.string().check(z.regex(/^[0-9a-f]{64}$/));

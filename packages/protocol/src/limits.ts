@@ -1,0 +1,47 @@
+/** Every bound of the protocol, with its unit and its reason. A receiver checks them before it allocates. */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** Bumped with every change that the other side would notice; the history is in SPEC.md. */
+export const PROTOCOL_VERSION = 1;
+
+/** Payload of one packet. 64 KiB is the size from which one data channel's goodput no longer grows. */
+export const CHUNK_BYTES_MAX = 64 * KIB;
+
+/** One message of work or results after reassembly: fits 27 images of 224x224x3 float32. */
+export const DATA_MESSAGE_BYTES_MAX = 16 * MIB;
+/** One message of bulk transfer (a shard with its header). */
+export const BULK_MESSAGE_BYTES_MAX = 8 * MIB;
+/** One control message: small by nature. */
+export const CONTROL_MESSAGE_BYTES_MAX = 64 * KIB;
+
+/** The header of a message, a JSON text: room for a few hundred tensor descriptions. */
+export const MESSAGE_HEADER_BYTES_MAX = 64 * KIB;
+
+/** What a receiver lets the sender have on its way or unread, per stream. */
+export const CREDIT_WINDOW_BYTES: number = 8 * MIB;
+/** Control messages carry no credit; a receiver with more than this unread closes the link. */
+export const CONTROL_BACKLOG_BYTES_MAX: number = 1 * MIB;
+/** What a sender queues per stream before it refuses more: bounds the memory of one that does not wait. */
+export const SEND_QUEUE_BYTES_MAX: number = 64 * MIB;
+
+export const TENSOR_RANK_MAX = 8;
+export const TENSORS_PER_MESSAGE_MAX = 256;
+export const ROUTE_STAGES_MAX = 64;
+
+/** One signaling message, an SDP offer with all its candidates included. */
+export const SIGNALING_MESSAGE_BYTES_MAX = 64 * KIB;
+/** One relayed packet with its header. */
+export const RELAY_PACKET_BYTES_MAX: number = CHUNK_BYTES_MAX + KIB;
+
+/** Liveness: a ping this often, and this many unanswered in a row make a peer suspect (6 s in all). */
+export const PING_INTERVAL_MS = 2000;
+export const PINGS_MISSED_MAX = 3;
+
+/** A direct connection takes about 0.7 s on one machine and six round trips elsewhere; after this the relay is tried. */
+export const DIAL_DEADLINE_MS = 5000;
+
+/** What a caller waits for a result when it names no deadline of its own. */
+export const REQUEST_DEADLINE_MS_DEFAULT = 30_000;
+export const REQUEST_DEADLINE_MS_MAX = 600_000;

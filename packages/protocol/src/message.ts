@@ -1,0 +1,90 @@
+/**
+ * Messages: a length, a JSON header, a body.
+ *
+ *   byte 0      4          4 + n
+ *   [ n: u32 ] [ header ] [ body … ]
+ *
+ * `n` is little-endian. The header is UTF-8 JSON of a channel message; the body is the concatenation of the
+ * tensors that the header lists, in its order, with no padding.
+ */
+import type * as z from 'zod/mini';
+import { channelMessageSchema, type ChannelMessage, type TensorHeader } from './channel.ts';
+import { MESSAGE_HEADER_BYTES_MAX } from './limits.ts';
+import { MeshError } from './reasons.ts';
+
+const LENGTH_BYTES = 4;
+
+/** One tensor ready for the wire. `data` holds `header.bytes` bytes. */
+export interface EncodedTensor {
+  readonly header: TensorHeader;
+  readonly data: Uint8Array;
+}
+
+export interface DecodedMessage {
+  readonly message: ChannelMessage;
+  /** Views into the message's bytes, one per tensor of the header. */
+  readonly bodies: readonly Uint8Array[];
+}
+
+const tensorsOf = (message: ChannelMessage): readonly TensorHeader[] => ('tensors' in message ? message.tensors : []);
+
+/** The parts of a message in order, ready to be cut into chunks; bodies are not copied. */
+export function encodeMessage(message: ChannelMessage, bodies: readonly Uint8Array[] = []): Uint8Array[] {
+  const json = new TextEncoder().encode(JSON.stringify(message));
+  if (json.length > MESSAGE_HEADER_BYTES_MAX) {
+    throw new MeshError('TOO_LARGE', `message header of ${json.length} bytes, limit ${MESSAGE_HEADER_BYTES_MAX} bytes`);
+  }
+  const head = new Uint8Array(LENGTH_BYTES + json.length);
+  new DataView(head.buffer).setUint32(0, json.length, true);
+  head.set(json, LENGTH_BYTES);
+  return [head, ...bodies];
+}
+
+/**
+ * Reads a whole message.
+ * @throws MeshError BAD_FRAME that names the field at fault
+ */
+export function decodeMessage(bytes: Uint8Array): DecodedMessage {
+  if (bytes.length < LENGTH_BYTES) throw new MeshError('BAD_FRAME', `message of ${bytes.length} bytes has no length`);
+  const headerBytes = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+  if (headerBytes > MESSAGE_HEADER_BYTES_MAX || LENGTH_BYTES + headerBytes > bytes.length) {
+    throw new MeshError(
+      'BAD_FRAME',
+      `message header is said to be ${headerBytes} bytes, limit ${Math.min(MESSAGE_HEADER_BYTES_MAX, bytes.length - LENGTH_BYTES)} bytes`,
+    );
+  }
+  const message = parseHeader(bytes.subarray(LENGTH_BYTES, LENGTH_BYTES + headerBytes));
+  const bodies: Uint8Array[] = [];
+  let offset = LENGTH_BYTES + headerBytes;
+  for (const tensor of tensorsOf(message)) {
+    if (offset + tensor.bytes > bytes.length) {
+      throw new MeshError('BAD_FRAME', `tensor "${tensor.name}" needs ${tensor.bytes} bytes, ${bytes.length - offset} are left`);
+    }
+    bodies.push(bytes.subarray(offset, offset + tensor.bytes));
+    offset += tensor.bytes;
+  }
+  if (offset !== bytes.length) throw new MeshError('BAD_FRAME', `message has ${bytes.length - offset} bytes too many`);
+  return { message, bodies };
+}
+
+function parseHeader(bytes: Uint8Array): ChannelMessage {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (error) {
+    throw new MeshError('BAD_FRAME', 'message header is not JSON', { cause: error });
+  }
+  return parseWith(channelMessageSchema, json, 'message header');
+}
+
+/**
+ * Validates `value` at the door.
+ * @throws MeshError BAD_FRAME with the path of the first field at fault
+ */
+export function parseWith<Schema extends z.ZodMiniType>(schema: Schema, value: unknown, what: string): z.infer<Schema> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data as z.infer<Schema>;
+  const issue = parsed.error.issues[0];
+  const path = issue === undefined || issue.path.length === 0 ? 'value' : issue.path.map(String).join('.');
+  throw new MeshError('BAD_FRAME', `${what}: ${path}: ${issue?.message ?? 'invalid'}`);
+}

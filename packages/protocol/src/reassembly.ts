@@ -1,0 +1,91 @@
+/**
+ * Puts one stream's chunks together again: messages come out whole and in the order they were sent, in
+ * whatever order their chunks came in. Memory is bounded by what the receiver's credit allows.
+ */
+import { MeshError } from './reasons.ts';
+
+interface Partial {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly offsets: Set<number>;
+  received: number;
+}
+
+export interface Chunk {
+  readonly message: number;
+  readonly offset: number;
+  readonly messageBytes: number;
+  readonly payload: Uint8Array;
+}
+
+export interface ReassemblyLimits {
+  /** The largest message of this stream. */
+  readonly messageBytesMax: number;
+  /** The most that unfinished messages may hold together; one message of any allowed size always fits. */
+  readonly heldBytesMax: number;
+}
+
+export class Reassembly {
+  readonly #limits: ReassemblyLimits;
+  readonly #partials = new Map<number, Partial>();
+  readonly #whole = new Map<number, Uint8Array<ArrayBuffer>>();
+  #next = 0;
+  #heldBytes = 0;
+
+  constructor(limits: ReassemblyLimits) {
+    this.#limits = limits;
+  }
+
+  /** Bytes allocated for messages that have not come out yet. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /**
+   * Takes a chunk and returns the messages that are complete now, oldest first. Duplicates are ignored.
+   * @throws MeshError TOO_LARGE or BAD_FRAME; the stream is then of no further use
+   */
+  add(chunk: Chunk): Uint8Array<ArrayBuffer>[] {
+    const { messageBytesMax, heldBytesMax } = this.#limits;
+    if (chunk.message < this.#next || this.#whole.has(chunk.message)) return [];
+    let partial = this.#partials.get(chunk.message);
+    if (partial === undefined) {
+      if (chunk.messageBytes > messageBytesMax) {
+        throw new MeshError('TOO_LARGE', `message of ${chunk.messageBytes} bytes, limit ${messageBytesMax} bytes`);
+      }
+      if (this.#heldBytes > 0 && this.#heldBytes + chunk.messageBytes > heldBytesMax) {
+        throw new MeshError('BAD_FRAME', `unfinished messages hold more than the credit of ${heldBytesMax} bytes`);
+      }
+      partial = { bytes: new Uint8Array(chunk.messageBytes), offsets: new Set(), received: 0 };
+      this.#partials.set(chunk.message, partial);
+      this.#heldBytes += chunk.messageBytes;
+    }
+    if (partial.bytes.length !== chunk.messageBytes) {
+      throw new MeshError(
+        'BAD_FRAME',
+        `message size is ${chunk.messageBytes} bytes, an earlier chunk said ${partial.bytes.length}`,
+      );
+    }
+    if (partial.offsets.has(chunk.offset)) return [];
+    partial.offsets.add(chunk.offset);
+    partial.bytes.set(chunk.payload, chunk.offset);
+    partial.received += chunk.payload.length;
+    if (partial.received > partial.bytes.length) throw new MeshError('BAD_FRAME', 'chunks of one message overlap');
+    if (partial.received === partial.bytes.length) {
+      this.#partials.delete(chunk.message);
+      this.#whole.set(chunk.message, partial.bytes);
+    }
+    return this.#takeInOrder();
+  }
+
+  #takeInOrder(): Uint8Array<ArrayBuffer>[] {
+    const messages: Uint8Array<ArrayBuffer>[] = [];
+    for (;;) {
+      const bytes = this.#whole.get(this.#next);
+      if (bytes === undefined) return messages;
+      this.#whole.delete(this.#next);
+      this.#heldBytes -= bytes.length;
+      this.#next += 1;
+      messages.push(bytes);
+    }
+  }
+}

@@ -1,0 +1,236 @@
+/**
+ * What peers and the coordinator say to each other over the signaling socket: two unions, `UpMessage` (peer to
+ * coordinator) and `DownMessage` (coordinator to peer). Tensors never pass here, except as relayed packets where
+ * two peers find no direct way.
+ */
+import * as z from 'zod/mini';
+import { reasonCodeSchema } from './channel.ts';
+import { assignmentIdSchema, digestSchema, modelNameSchema, peerIdSchema, versionSchema } from './ids.ts';
+import { DTYPES } from './tensor.ts';
+
+const count = z.int().check(z.nonnegative());
+const text = (max: number) => z.string().check(z.maxLength(max));
+
+export const ROLES = ['node', 'client', 'admin'] as const;
+export type Role = (typeof ROLES)[number];
+export const roleSchema = z.enum(ROLES);
+
+export const BACKENDS = ['webgpu', 'wasm', 'webgl', 'cpu'] as const;
+export type BackendName = (typeof BACKENDS)[number];
+export const backendNameSchema = z.enum(BACKENDS);
+
+/** The socket handshake. A newcomer shows an invite; a peer that comes back shows the session it was given. */
+export const handshakeSchema = z.strictObject({
+  protocol: count,
+  role: roleSchema,
+  invite: z.optional(text(4096)),
+  session: z.optional(text(4096)),
+});
+export type Handshake = z.infer<typeof handshakeSchema>;
+
+/** How one backend of a node did on the fixed graph that every node times. */
+export const backendReportSchema = z.strictObject({
+  backend: backendNameSchema,
+  /** Whether its numbers were right. */
+  ok: z.boolean(),
+  /** Median time of one run, null where it did not run. */
+  runMs: z.nullable(z.number().check(z.nonnegative())),
+  reason: z.optional(text(512)),
+});
+export type BackendReport = z.infer<typeof backendReportSchema>;
+
+/** What a node is: shown to operators, used for placement. */
+export const nodeProfileSchema = z.strictObject({
+  name: text(64),
+  /** Browser or Node.js with version, and the operating system. */
+  platform: text(256),
+  backend: backendNameSchema,
+  backends: z.array(backendReportSchema).check(z.maxLength(8)),
+  memoryBytesMax: count,
+});
+export type NodeProfile = z.infer<typeof nodeProfileSchema>;
+
+export const NODE_ACTIVITIES = ['idle', 'working', 'draining'] as const;
+
+/** Where an assignment stands on the node. */
+export const ASSIGNMENT_STATES = ['fetching', 'testing', 'ready', 'failed'] as const;
+export type AssignmentState = (typeof ASSIGNMENT_STATES)[number];
+
+/** A node that holds an assignment says so on every (re-)registration: the coordinator rebuilds its picture from it. */
+export const heldStageSchema = z.strictObject({
+  assignmentId: assignmentIdSchema,
+  model: modelNameSchema,
+  version: versionSchema,
+  manifestDigest: digestSchema,
+  msPerRow: z.number().check(z.nonnegative()),
+});
+export type HeldStage = z.infer<typeof heldStageSchema>;
+
+/** A node offers itself, after admission and after each reconnect. */
+export const registerSchema = z.strictObject({
+  type: z.literal('register'),
+  profile: nodeProfileSchema,
+  holds: z.array(heldStageSchema).check(z.maxLength(64)),
+});
+
+/** The answer to a ping, given from the message handler so that a busy or hidden tab still answers. */
+export const pongSchema = z.strictObject({
+  type: z.literal('pong'),
+  sequence: count,
+  activity: z.optional(z.enum(NODE_ACTIVITIES)),
+  queued: z.optional(count),
+  rowsDone: z.optional(count),
+});
+
+/** Progress of an assignment, ending in `ready` or `failed`. */
+export const assignmentStatusSchema = z.strictObject({
+  type: z.literal('assignment'),
+  assignmentId: assignmentIdSchema,
+  state: z.enum(ASSIGNMENT_STATES),
+  bytesDone: z.optional(count),
+  bytesTotal: z.optional(count),
+  /** Golden vectors passed, of how many. */
+  selfTestPassed: z.optional(count),
+  selfTestTotal: z.optional(count),
+  /** Median compute time per batch row, measured on the golden vectors. */
+  msPerRow: z.optional(z.number().check(z.nonnegative())),
+  code: z.optional(reasonCodeSchema),
+  reason: z.optional(text(2048)),
+});
+export type AssignmentStatus = z.infer<typeof assignmentStatusSchema>;
+
+/** WebRTC negotiation or a relay's opening, opaque to the coordinator. */
+export const signalUpSchema = z.strictObject({ type: z.literal('signal'), to: peerIdSchema, payload: z.unknown() });
+
+/** Asks for a model's facts and, from now on, for its placements. Answered in the acknowledgement by `WatchReply`. */
+export const watchSchema = z.strictObject({
+  type: z.literal('watch'),
+  model: modelNameSchema,
+  version: z.optional(versionSchema),
+  label: z.optional(text(128)),
+});
+export const unwatchSchema = z.strictObject({ type: z.literal('unwatch'), model: modelNameSchema, version: versionSchema });
+
+/** A goodbye: the tab closes or the user stopped. */
+export const leavingSchema = z.strictObject({ type: z.literal('leaving'), code: reasonCodeSchema });
+
+export const upMessageSchema = z.discriminatedUnion('type', [
+  registerSchema,
+  pongSchema,
+  assignmentStatusSchema,
+  signalUpSchema,
+  watchSchema,
+  unwatchSchema,
+  leavingSchema,
+]);
+export type UpMessage = z.infer<typeof upMessageSchema>;
+
+/** The first word after admission. `session` lets the peer come back as itself. */
+export const welcomeSchema = z.strictObject({
+  type: z.literal('welcome'),
+  peerId: peerIdSchema,
+  session: text(4096),
+  mesh: text(64),
+  iceServers: z.array(
+    z.strictObject({ urls: z.array(text(512)), username: z.optional(text(512)), credential: z.optional(text(512)) }),
+  ),
+});
+
+export const pingSchema = z.strictObject({ type: z.literal('ping'), sequence: count });
+
+/** Hold this stage of this model version: fetch, prove yourself, then say `ready`. */
+export const assignSchema = z.strictObject({
+  type: z.literal('assign'),
+  assignmentId: assignmentIdSchema,
+  model: modelNameSchema,
+  version: versionSchema,
+  epoch: count,
+  /** Path of the manifest on the coordinator, and its SHA-256. */
+  manifestPath: text(512),
+  manifestDigest: digestSchema,
+});
+export type AssignMessage = z.infer<typeof assignSchema>;
+
+export const unassignSchema = z.strictObject({
+  type: z.literal('unassign'),
+  assignmentId: assignmentIdSchema,
+  code: reasonCodeSchema,
+  reason: text(2048),
+});
+
+export const signalDownSchema = z.strictObject({ type: z.literal('signal'), from: peerIdSchema, payload: z.unknown() });
+
+export const replicaSchema = z.strictObject({
+  node: peerIdSchema,
+  name: text(64),
+  backend: backendNameSchema,
+  msPerRow: z.number().check(z.nonnegative()),
+});
+export type Replica = z.infer<typeof replicaSchema>;
+
+/** Who serves a model version now. No replica in a stage: not served, and `code` and `reason` say why. */
+export const placementSchema = z.strictObject({
+  type: z.literal('placement'),
+  model: modelNameSchema,
+  version: versionSchema,
+  epoch: count,
+  stages: z.array(z.strictObject({ replicas: z.array(replicaSchema) })).check(z.minLength(1)),
+  code: z.optional(reasonCodeSchema),
+  reason: z.optional(text(2048)),
+});
+export type PlacementMessage = z.infer<typeof placementSchema>;
+
+/** A peer is gone for good; links to it may be dropped and its work given to others. */
+export const peerLeftSchema = z.strictObject({
+  type: z.literal('peer-left'),
+  peerId: peerIdSchema,
+  code: reasonCodeSchema,
+});
+
+/** Something the peer said was refused. */
+export const refusedSchema = z.strictObject({
+  type: z.literal('refused'),
+  about: text(64),
+  code: reasonCodeSchema,
+  reason: text(2048),
+});
+
+export const downMessageSchema = z.discriminatedUnion('type', [
+  welcomeSchema,
+  pingSchema,
+  assignSchema,
+  unassignSchema,
+  signalDownSchema,
+  placementSchema,
+  peerLeftSchema,
+  refusedSchema,
+]);
+export type DownMessage = z.infer<typeof downMessageSchema>;
+
+const tensorSpecSchema = z.strictObject({
+  dtype: z.enum(DTYPES),
+  shape: z.nullable(z.array(z.int())),
+  tensor: text(512),
+});
+export const signatureSchema = z.strictObject({
+  inputs: z.record(z.string(), tensorSpecSchema),
+  outputs: z.record(z.string(), tensorSpecSchema),
+});
+
+/** The facts of a model version that a caller needs. */
+export const modelInfoSchema = z.strictObject({
+  model: modelNameSchema,
+  version: versionSchema,
+  signatures: z.record(z.string(), signatureSchema),
+  /** Class names, index by index of the output, where the model has them. */
+  classNames: z.nullable(z.array(text(256))),
+  weightBytes: count,
+});
+export type ModelInfo = z.infer<typeof modelInfoSchema>;
+
+/** The acknowledgement of `watch`. */
+export const watchReplySchema = z.discriminatedUnion('ok', [
+  z.strictObject({ ok: z.literal(true), info: modelInfoSchema, placement: placementSchema }),
+  z.strictObject({ ok: z.literal(false), code: reasonCodeSchema, reason: text(2048) }),
+]);
+export type WatchReply = z.infer<typeof watchReplySchema>;
