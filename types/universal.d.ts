@@ -20,3 +20,4 @@ interface AbortController {
   abort(reason?: unknown): void;
 }
 declare var AbortController: { new (): AbortController };
+declare function queueMicrotask(task: () => void): void;

@@ -1,0 +1,52 @@
+/**
+ * The transport port: a pipe for packets between two peers, and the way to get one. Implementations live in
+ * `adapters/` and `memory-transport.ts`; all pass the suite in `transport-conformance.ts`.
+ */
+import type { MeshError, PeerId } from '@shoal/protocol';
+
+/** A connection that holds more unsent bytes than this should not be given more. */
+export const HIGH_WATER_BYTES: number = 1024 * 1024;
+/** `drain` is called when the unsent bytes have fallen to this. */
+export const LOW_WATER_BYTES: number = 256 * 1024;
+
+/** How the packets of a connection travel. */
+export type ConnectionKind = 'direct' | 'relayed' | 'memory';
+
+export interface ConnectionHandler {
+  /** A packet came. The bytes belong to the handler. */
+  packet(bytes: Uint8Array): void;
+  /** The unsent bytes have fallen to the low-water mark. */
+  drain(): void;
+  /** The connection is over, for this reason; nothing is called after it. */
+  closed(error: MeshError): void;
+}
+
+/** Reliable, ordered packets of at most `CHUNK_BYTES_MAX` plus header. */
+export interface Connection {
+  readonly kind: ConnectionKind;
+  /** Bytes given to `send` that the platform still holds. */
+  readonly bufferedBytes: number;
+  /** Names the one who is told of everything; packets that came before are handed over at once. */
+  attach(handler: ConnectionHandler): void;
+  /** Hands a packet over; does nothing on a closed connection. The bytes must not be changed afterwards. */
+  send(packet: Uint8Array<ArrayBuffer>): void;
+  /** Ends the connection on both sides. The own handler is not called. */
+  close(): void;
+}
+
+export interface DialOptions {
+  readonly deadlineMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Transport {
+  /**
+   * Opens a connection to a peer of the same mesh.
+   * @throws MeshError DIRECT_LINK_FAILED, PEER_UNKNOWN, CANCELLED or CLOSED, by the deadline
+   */
+  dial(peer: PeerId, options: DialOptions): Promise<Connection>;
+  /** Names the one who is given the connections that others open. */
+  onConnection(accept: (from: PeerId, connection: Connection) => void): void;
+  /** Refuses what is being dialled and what comes; open connections stay. */
+  close(): void;
+}

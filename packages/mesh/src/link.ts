@@ -1,0 +1,226 @@
+/**
+ * A link: messages in order over a connection, with credit, liveness and an end that has a reason
+ * (packages/protocol/SPEC.md, rules CR and LV). Knows nothing of what the messages ask for.
+ */
+import type { Cancel, Clock } from '@shoal/base';
+import {
+  decodeMessage,
+  decodePacket,
+  encodeMessage,
+  encodePacket,
+  MeshError,
+  PING_INTERVAL_MS,
+  PINGS_MISSED_MAX,
+  STREAM_OF,
+  STREAMS,
+  type ChannelMessage,
+  type Packet,
+  type PeerId,
+  type ReasonCode,
+  type Stream,
+} from '@shoal/protocol';
+import { HIGH_WATER_BYTES, type Connection, type ConnectionKind } from './connection.ts';
+import { IncomingStream } from './incoming.ts';
+import { OutgoingStream } from './outgoing.ts';
+
+/** Time for a goodbye to leave before the connection is closed under it. */
+const BYE_GRACE_MS = 100;
+
+/** Which stream gets the next chunk: bulk one turn in five, so that shards neither stall nor starve. */
+const TURNS: readonly Stream[] = ['data', 'data', 'data', 'data', 'bulk'];
+
+export interface LinkHandler {
+  /** A message came. Its credit returns to the sender when the promise settles; `bodies` are views. */
+  message(link: Link, message: ChannelMessage, bodies: readonly Uint8Array[]): void | Promise<void>;
+  /** The link is over; called once. */
+  closed(link: Link, error: MeshError): void;
+}
+
+export interface LinkFigures {
+  readonly kind: ConnectionKind;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  /** Latest ping's round trip, null before the first answer. */
+  readonly rttMs: number | null;
+  /** Bytes queued here that the connection has not taken yet. */
+  readonly queuedBytes: number;
+}
+
+export class Link {
+  readonly peer: PeerId;
+  readonly #connection: Connection;
+  readonly #clock: Clock;
+  readonly #handler: LinkHandler;
+  readonly #outgoing: Readonly<Record<Stream, OutgoingStream>> = {
+    control: new OutgoingStream('control'),
+    data: new OutgoingStream('data'),
+    bulk: new OutgoingStream('bulk'),
+  };
+  readonly #incoming: Readonly<Record<Stream, IncomingStream>> = {
+    control: new IncomingStream('control'),
+    data: new IncomingStream('data'),
+    bulk: new IncomingStream('bulk'),
+  };
+  #turn = 0;
+  #bytesSent = 0;
+  #bytesReceived = 0;
+  #rttMs: number | null = null;
+  #heardAtMs: number;
+  #pingSequence = 0;
+  #pingSentAtMs = 0;
+  #cancelPing: Cancel = () => {};
+  #end: MeshError | undefined;
+
+  constructor(peer: PeerId, connection: Connection, clock: Clock, handler: LinkHandler) {
+    this.peer = peer;
+    this.#connection = connection;
+    this.#clock = clock;
+    this.#handler = handler;
+    this.#heardAtMs = clock.nowMs();
+    this.#cancelPing = clock.schedule(PING_INTERVAL_MS, () => this.#ping());
+    connection.attach({
+      packet: (bytes) => this.#onPacket(bytes),
+      drain: () => this.#pump(),
+      closed: (error) => this.#finish(error),
+    });
+  }
+
+  get isOpen(): boolean {
+    return this.#end === undefined;
+  }
+
+  get figures(): LinkFigures {
+    return {
+      kind: this.#connection.kind,
+      bytesSent: this.#bytesSent,
+      bytesReceived: this.#bytesReceived,
+      rttMs: this.#rttMs,
+      queuedBytes: STREAMS.reduce((sum, stream) => sum + this.#outgoing[stream].queuedBytes, 0),
+    };
+  }
+
+  /**
+   * Sends a message. Settles when its last byte was handed to the connection: a caller that waits for it never
+   * holds more than one message in memory, however slow the receiver.
+   * @throws MeshError QUEUE_FULL, TOO_LARGE, or the link's end
+   */
+  async send(message: ChannelMessage, bodies: readonly Uint8Array[] = []): Promise<void> {
+    if (this.#end !== undefined) throw this.#end;
+    const sent = this.#outgoing[STREAM_OF[message.type]].push(encodeMessage(message, bodies));
+    this.#pump();
+    return sent;
+  }
+
+  /** An orderly end: the other side is told the reason. */
+  close(code: ReasonCode = 'CLOSED'): void {
+    if (this.#end !== undefined) return;
+    this.#put({ kind: 'bye', reason: code });
+    this.#end = new MeshError(code);
+    this.#release(this.#end);
+    this.#clock.schedule(BYE_GRACE_MS, () => this.#connection.close());
+  }
+
+  #pump(): void {
+    while (this.#end === undefined && this.#connection.bufferedBytes < HIGH_WATER_BYTES) {
+      const packet = this.#outgoing.control.next() ?? this.#nextByTurn();
+      if (packet === undefined) return;
+      this.#bytesSent += packet.length;
+      this.#connection.send(packet);
+    }
+  }
+
+  #nextByTurn(): Uint8Array<ArrayBuffer> | undefined {
+    this.#turn = (this.#turn + 1) % TURNS.length;
+    const first = TURNS[this.#turn] ?? 'data';
+    return this.#outgoing[first].next() ?? this.#outgoing[first === 'data' ? 'bulk' : 'data'].next();
+  }
+
+  #put(packet: Packet): void {
+    const bytes = encodePacket(packet);
+    this.#bytesSent += bytes.length;
+    this.#connection.send(bytes);
+  }
+
+  #onPacket(bytes: Uint8Array): void {
+    if (this.#end !== undefined) return;
+    this.#bytesReceived += bytes.length;
+    this.#heardAtMs = this.#clock.nowMs();
+    try {
+      const packet = decodePacket(bytes);
+      switch (packet.kind) {
+        case 'chunk':
+          for (const message of this.#incoming[packet.stream].add(packet)) this.#onMessage(packet.stream, message);
+          this.#tellCredit(packet.stream);
+          return;
+        case 'credit':
+          this.#outgoing[packet.stream].allow(packet.limitBytes);
+          this.#pump();
+          return;
+        case 'ping':
+          this.#put({ kind: 'pong', sequence: packet.sequence });
+          return;
+        case 'pong':
+          if (packet.sequence === this.#pingSequence) this.#rttMs = this.#heardAtMs - this.#pingSentAtMs;
+          return;
+        case 'bye':
+          this.#connection.close();
+          this.#finish(new MeshError(packet.reason, `the peer said goodbye: ${packet.reason}`));
+          return;
+      }
+    } catch (error) {
+      this.#breakOff(MeshError.from(error, 'BAD_FRAME'));
+    }
+  }
+
+  #onMessage(stream: Stream, bytes: Uint8Array): void {
+    const { message, bodies } = decodeMessage(bytes);
+    if (STREAM_OF[message.type] !== stream) {
+      throw new MeshError('BAD_FRAME', `message ${message.type} came on the ${stream} stream`);
+    }
+    const release = (): void => {
+      this.#incoming[stream].release(bytes.length);
+      if (this.#end === undefined) this.#tellCredit(stream);
+    };
+    const handled = this.#handler.message(this, message, bodies);
+    if (handled === undefined) release();
+    else handled.then(release, release);
+  }
+
+  #tellCredit(stream: Stream): void {
+    const limitBytes = this.#incoming[stream].creditDue();
+    if (limitBytes !== undefined) this.#put({ kind: 'credit', stream, limitBytes });
+  }
+
+  #ping(): void {
+    const nowMs = this.#clock.nowMs();
+    const silentMs = nowMs - this.#heardAtMs;
+    if (silentMs >= PING_INTERVAL_MS * PINGS_MISSED_MAX) {
+      this.#breakOff(new MeshError('PEER_UNRESPONSIVE', `nothing heard for ${Math.round(silentMs)} ms`));
+      return;
+    }
+    this.#pingSequence += 1;
+    this.#pingSentAtMs = nowMs;
+    this.#put({ kind: 'ping', sequence: this.#pingSequence });
+    this.#cancelPing = this.#clock.schedule(PING_INTERVAL_MS, () => this.#ping());
+  }
+
+  /** Ends the link because the other side misbehaves or is silent. */
+  #breakOff(error: MeshError): void {
+    if (this.#end !== undefined) return;
+    this.#put({ kind: 'bye', reason: error.code });
+    this.#clock.schedule(BYE_GRACE_MS, () => this.#connection.close());
+    this.#finish(error);
+  }
+
+  #finish(error: MeshError): void {
+    if (this.#end !== undefined) return;
+    this.#end = error;
+    this.#release(error);
+    this.#handler.closed(this, error);
+  }
+
+  #release(error: MeshError): void {
+    this.#cancelPing();
+    for (const stream of STREAMS) this.#outgoing[stream].fail(error);
+  }
+}

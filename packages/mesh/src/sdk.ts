@@ -1,0 +1,191 @@
+/** The SDK's words: what web apps, pages and the gateway hold in their hands. */
+import type {
+  AssignmentState,
+  BackendName,
+  BackendReport,
+  MeshError,
+  ModelInfo,
+  PeerId,
+  PlacementMessage,
+  ReasonCode,
+  StageTiming,
+  TensorData,
+} from '@shoal/protocol';
+
+/** A tensor of TensorFlow.js, known here only by its shape. */
+export interface TensorLike {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  data(): Promise<unknown>;
+  dispose(): void;
+}
+
+/** One tensor for a model with one input, or tensors by input name. What comes out is of the kind that went in. */
+export type ModelInput<Tensor extends TensorData | TensorLike> = Tensor | Readonly<Record<string, Tensor>>;
+
+export interface ConnectOptions {
+  /** Where the coordinator is, such as `http://localhost:8080`. In a page: its own origin by default. */
+  readonly url?: string;
+  /** An invite with the role `client`. */
+  readonly token: string;
+  readonly signal?: AbortSignal;
+  /** Time for admission, 10,000 ms by default. */
+  readonly deadlineMs?: number;
+}
+
+export interface ModelOptions {
+  readonly version?: number;
+  readonly label?: string;
+  /** For each request of this model, 30,000 ms by default. */
+  readonly deadlineMs?: number;
+}
+
+export interface PredictOptions {
+  readonly signal?: AbortSignal;
+  readonly deadlineMs?: number;
+  readonly signature?: string;
+  /** Names the request: the same id has one outcome, however often it is sent. */
+  readonly requestId?: string;
+}
+
+export interface StreamOptions extends PredictOptions {
+  /** Most requests under way at once, 32 by default. */
+  readonly inFlight?: number;
+  /** Results in the order of their inputs (default), or as they come. */
+  readonly ordered?: boolean;
+}
+
+/** One microbatch of a request: who computed it, and what it cost. */
+export interface MicrobatchTrace {
+  /** Rows `[start, end)` of the request's batch. */
+  readonly rows: readonly [start: number, end: number];
+  /** How often it was sent before it succeeded, 1 at best. */
+  readonly attempts: number;
+  /** From sending to the result's arrival. */
+  readonly totalMs: number;
+  readonly stages: readonly (StageTiming & { readonly nodeName: string; readonly backend: BackendName | null })[];
+}
+
+/** A result with the story of how it came about. */
+export interface Prediction<Tensor extends TensorData | TensorLike> {
+  readonly requestId: string;
+  /** By output name of the signature. */
+  readonly outputs: Readonly<Record<string, Tensor>>;
+  readonly totalMs: number;
+  readonly microbatches: readonly MicrobatchTrace[];
+}
+
+export interface MeshModel {
+  readonly info: ModelInfo;
+  /** The latest word on who serves it. */
+  readonly placement: PlacementMessage;
+  /**
+   * Runs the model. One output: that tensor; several: tensors by name.
+   * @throws MeshError, by the deadline at the latest
+   */
+  predict<Tensor extends TensorData | TensorLike>(
+    input: ModelInput<Tensor>,
+    options?: PredictOptions,
+  ): Promise<Tensor | Record<string, Tensor>>;
+  /** The same, with every output by name and the trace. */
+  predictTraced<Tensor extends TensorData | TensorLike>(
+    input: ModelInput<Tensor>,
+    options?: PredictOptions,
+  ): Promise<Prediction<Tensor>>;
+  /** Runs the model over a stream of inputs, several under way at once. The first failure ends the stream. */
+  predictStream<Tensor extends TensorData | TensorLike>(
+    inputs: Iterable<ModelInput<Tensor>> | AsyncIterable<ModelInput<Tensor>>,
+    options?: StreamOptions,
+  ): AsyncIterable<Prediction<Tensor>>;
+  onPlacement(listener: (placement: PlacementMessage) => void): () => void;
+}
+
+export interface MeshEvents {
+  /** The line to the coordinator: running work goes on while it is lost. */
+  state: (state: 'open' | 'lost' | 'closed') => void;
+  /** A link opened or closed; `error` says why it closed. */
+  link: (peer: PeerId, state: 'open' | 'closed', error: MeshError | null) => void;
+}
+
+export interface Mesh {
+  readonly peerId: PeerId;
+  /** Name of the mesh, as its operator chose it. */
+  readonly name: string;
+  readonly state: 'open' | 'lost' | 'closed';
+  /** @throws MeshError MODEL_NOT_FOUND, VERSION_NOT_FOUND, LABEL_NOT_FOUND, COORDINATOR_LOST */
+  model(name: string, options?: ModelOptions): Promise<MeshModel>;
+  on<Event extends keyof MeshEvents>(event: Event, listener: MeshEvents[Event]): () => void;
+  close(): Promise<void>;
+}
+
+export interface ContributeOptions {
+  /** An invite with the role `node`: the token itself, or a join link that carries it. */
+  readonly invite: string;
+  /** Where the coordinator is; by default the join link's or the page's own origin. */
+  readonly url?: string;
+  /** Most memory that models may take here; by default what the device can well spare. */
+  readonly memoryBytesMax?: number;
+  /** Share of time spent computing, in (0, 1], 1 by default. */
+  readonly power?: number;
+  /** A friendly name, shown to operators and callers. */
+  readonly name?: string;
+  /** Takes this backend instead of the fastest that is right. */
+  readonly backend?: BackendName;
+  readonly signal?: AbortSignal;
+}
+
+/** What a node is doing, in the order in which it normally goes. */
+export type NodePhase =
+  | 'measuring'
+  | 'joining'
+  | 'fetching'
+  | 'testing'
+  | 'waiting'
+  | 'working'
+  | 'draining'
+  | 'reconnecting'
+  | 'stopped'
+  | 'failed';
+
+export interface NodeModelStatus {
+  readonly model: string;
+  readonly version: number;
+  readonly state: AssignmentState;
+  readonly bytesDone: number;
+  readonly bytesTotal: number;
+  /** Golden vectors passed, of how many. */
+  readonly selfTestPassed: number;
+  readonly selfTestTotal: number;
+  /** Median compute time of one batch row in the self-test; null before it. */
+  readonly msPerRow: number | null;
+  readonly reason: string | null;
+}
+
+export interface NodeSnapshot {
+  readonly phase: NodePhase;
+  /** Why it is in this phase. */
+  readonly code: ReasonCode;
+  readonly reason: string;
+  readonly name: string;
+  readonly peerId: PeerId | null;
+  readonly mesh: string | null;
+  readonly backend: BackendName | null;
+  readonly backends: readonly BackendReport[];
+  readonly memoryBytesMax: number;
+  readonly models: readonly NodeModelStatus[];
+  readonly microbatchesDone: number;
+  readonly rowsDone: number;
+  readonly links: readonly { readonly peer: PeerId; readonly kind: string; readonly rttMs: number | null }[];
+}
+
+export interface ContributedNode {
+  readonly snapshot: NodeSnapshot;
+  /** Called with every change, at most four times a second. Returns its own undoing. */
+  onChange(listener: (snapshot: NodeSnapshot) => void): () => void;
+  /** Called with each line of the event log: a time (ms since the epoch), a reason code and a text. */
+  onLog(
+    listener: (entry: { readonly atMs: number; readonly code: ReasonCode; readonly text: string }) => void,
+  ): () => void;
+  /** Finishes what is under way (2 s at most), says goodbye and frees everything. */
+  stop(): Promise<void>;
+}
