@@ -4,7 +4,13 @@
  */
 import * as z from 'zod/mini';
 import { modelNameSchema, peerIdSchema, requestIdSchema, versionSchema } from './ids.ts';
-import { DATA_MESSAGE_BYTES_MAX, REQUEST_DEADLINE_MS_MAX, ROUTE_STAGES_MAX, TENSOR_RANK_MAX, TENSORS_PER_MESSAGE_MAX } from './limits.ts';
+import {
+  DATA_MESSAGE_BYTES_MAX,
+  REQUEST_DEADLINE_MS_MAX,
+  ROUTE_STAGES_MAX,
+  TENSOR_RANK_MAX,
+  TENSORS_PER_MESSAGE_MAX,
+} from './limits.ts';
 import type { Stream } from './packet.ts';
 import { REASON_CODES } from './reasons.ts';
 import { DTYPES } from './tensor.ts';
@@ -108,4 +114,3 @@ export const STREAM_OF: Readonly<Record<ChannelMessage['type'], Stream>> = {
   lease: 'control',
   cancel: 'control',
 };
-

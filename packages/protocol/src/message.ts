@@ -58,7 +58,10 @@ export function decodeMessage(bytes: Uint8Array): DecodedMessage {
   let offset = LENGTH_BYTES + headerBytes;
   for (const tensor of tensorsOf(message)) {
     if (offset + tensor.bytes > bytes.length) {
-      throw new MeshError('BAD_FRAME', `tensor "${tensor.name}" needs ${tensor.bytes} bytes, ${bytes.length - offset} are left`);
+      throw new MeshError(
+        'BAD_FRAME',
+        `tensor "${tensor.name}" needs ${tensor.bytes} bytes, ${bytes.length - offset} are left`,
+      );
     }
     bodies.push(bytes.subarray(offset, offset + tensor.bytes));
     offset += tensor.bytes;

@@ -16,7 +16,11 @@ const facts = (retryable: boolean, meaning: string, hint: string): ReasonFacts =
 
 export const REASONS = {
   // Admission
-  INVITE_INVALID: facts(false, 'The invite is not one of this mesh, or was altered.', 'Ask the operator for a new link.'),
+  INVITE_INVALID: facts(
+    false,
+    'The invite is not one of this mesh, or was altered.',
+    'Ask the operator for a new link.',
+  ),
   INVITE_EXPIRED: facts(false, 'The invite has expired.', 'Ask the operator for a new link.'),
   ROLE_NOT_ALLOWED: facts(false, 'The invite does not allow this role.', 'Use an invite made for it.'),
   ORIGIN_NOT_ALLOWED: facts(false, 'Pages of this origin may not join.', 'Add the origin to the allowed ones.'),
@@ -57,7 +61,11 @@ export const REASONS = {
   IDLE: facts(true, 'The node is ready and has nothing to do.', 'Nothing to do.'),
   DRAINING: facts(true, 'The node finishes what it has and takes nothing new.', 'Its work goes to another node.'),
   BACKEND_UNAVAILABLE: facts(false, 'No backend of this device gives right numbers.', 'Use another browser or device.'),
-  SELF_TEST_FAILED: facts(false, 'The device gives wrong numbers for this model.', 'It is not used; try another backend.'),
+  SELF_TEST_FAILED: facts(
+    false,
+    'The device gives wrong numbers for this model.',
+    'It is not used; try another backend.',
+  ),
   SHARD_DIGEST: facts(true, 'A downloaded piece of the model is not what was promised.', 'It is fetched again.'),
   SHARD_UNAVAILABLE: facts(true, 'A piece of the model cannot be fetched.', 'It is tried again.'),
   NOT_ASSIGNED: facts(true, 'The node does not hold this stage.', 'Take a fresh placement.'),
@@ -80,7 +88,11 @@ export class MeshError extends Error {
   readonly retryable: boolean;
   readonly hint: string;
 
-  constructor(code: ReasonCode, reason: string = REASONS[code].meaning, options: { cause?: unknown; hint?: string } = {}) {
+  constructor(
+    code: ReasonCode,
+    reason: string = REASONS[code].meaning,
+    options: { cause?: unknown; hint?: string } = {},
+  ) {
     super(`${code}: ${reason}`, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.reason = reason;

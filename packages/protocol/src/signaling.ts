@@ -109,7 +109,11 @@ export const watchSchema = z.strictObject({
   version: z.optional(versionSchema),
   label: z.optional(text(128)),
 });
-export const unwatchSchema = z.strictObject({ type: z.literal('unwatch'), model: modelNameSchema, version: versionSchema });
+export const unwatchSchema = z.strictObject({
+  type: z.literal('unwatch'),
+  model: modelNameSchema,
+  version: versionSchema,
+});
 
 /** A goodbye: the tab closes or the user stopped. */
 export const leavingSchema = z.strictObject({ type: z.literal('leaving'), code: reasonCodeSchema });
