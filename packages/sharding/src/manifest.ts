@@ -2,20 +2,66 @@
  * What the mesh knows of one model version. The coordinator makes it from the files of the model
  * repository; nodes trust nothing that its digests do not cover.
  */
-import type { DType } from '@shoal/protocol';
+import { digestSchema, DTYPES, modelNameSchema, signatureSchema, versionSchema, type DType } from '@shoal/protocol';
+import * as z from 'zod/mini';
 
-export type ModelFormat = 'graph-model' | 'layers-model';
+export const MODEL_FORMATS = ['graph-model', 'layers-model'] as const;
+export type ModelFormat = (typeof MODEL_FORMATS)[number];
+
+/** A shard is at most this long: small enough to fetch again, large enough that requests cost little. */
+export const SHARD_BYTES_MAX: number = 4 * 1024 * 1024;
+
+const byteCount = z.int().check(z.nonnegative());
+/** A plain file name: no folder, no way upwards. */
+const fileName = z.string().check(z.regex(/^[A-Za-z0-9_][A-Za-z0-9._-]{0,254}$/));
 
 /** A content-addressed piece of a file: the unit of download, cache and peer-to-peer exchange. */
-export interface Shard {
+export const shardSchema = z.strictObject({
   /** SHA-256 of the piece's bytes, lower-case hex. */
-  readonly digest: string;
-  /** File name inside the version's folder; never a path upwards. */
-  readonly path: string;
+  digest: digestSchema,
+  /** File name inside the version's folder. */
+  path: fileName,
   /** First byte of the piece within its file. */
-  readonly offset: number;
-  readonly bytes: number;
-}
+  offset: byteCount,
+  bytes: z.int().check(z.positive(), z.maximum(SHARD_BYTES_MAX)),
+});
+export type Shard = z.infer<typeof shardSchema>;
+
+const goldenDataSchema = z.strictObject({
+  dtype: z.enum(DTYPES),
+  shape: z.array(byteCount),
+  data: z.union([z.array(z.number()), z.array(z.string())]),
+});
+const goldenSeededSchema = z.strictObject({
+  dtype: z.literal('float32'),
+  shape: z.array(byteCount),
+  seed: z.int(),
+  low: z.number(),
+  high: z.number(),
+});
+export const goldenVectorSchema = z.strictObject({
+  signature: z.string(),
+  inputs: z.record(z.string(), z.union([goldenSeededSchema, goldenDataSchema])),
+  outputs: z.record(z.string(), goldenDataSchema),
+  relativeTolerance: z.number().check(z.positive()),
+});
+
+export const manifestSchema = z.strictObject({
+  model: modelNameSchema,
+  version: versionSchema,
+  format: z.enum(MODEL_FORMATS),
+  /** The model.json as it lies in the repository, as shards. */
+  topology: z.array(shardSchema).check(z.minLength(1)),
+  /** The weight files one after another, as shards without gaps. */
+  weights: z.array(shardSchema),
+  weightBytes: byteCount,
+  /** What the weights take once loaded, four bytes an element. */
+  memoryBytes: byteCount,
+  signatures: z.record(z.string(), signatureSchema),
+  golden: z.array(goldenVectorSchema),
+  classNames: z.nullable(z.array(z.string())),
+});
+export type Manifest = z.infer<typeof manifestSchema>;
 
 /** A weight as the converters store it: `bytes` long at `offset` of the concatenated weight files. */
 export interface StoredWeight {

@@ -1,0 +1,150 @@
+/**
+ * How a tensor's elements are written on the wire. Both encodings here are lossless:
+ *
+ * - `raw`: elements row-major, float32 and int32 little-endian, bool one byte each; a string as a u32 length and UTF-8.
+ * - `palette8`: a float32 tensor with at most 256 distinct values (a picture's pixels, say), as
+ *   [ u32 count ][ count x float32 values, in order of appearance ][ one byte an element, an index ]:
+ *   a quarter of the bytes, bit for bit the same. NaN keeps its bits.
+ */
+import {
+  DATA_MESSAGE_BYTES_MAX,
+  elementCount,
+  MeshError,
+  type EncodedTensor,
+  type TensorData,
+  type TensorHeader,
+} from '@shoal/protocol';
+
+const PALETTE_MAX = 256;
+/** Below this many elements the palette itself weighs too much. */
+const PALETTE_ELEMENTS_MIN = 1024;
+const BYTES_PER_ELEMENT = { float32: 4, int32: 4, bool: 1 } as const;
+
+/** Encodes by the smallest encoding that loses nothing. `data` may be a view of the tensor's own memory. */
+export function encodeTensor(name: string, tensor: TensorData): EncodedTensor {
+  const palette = tensor.dtype === 'float32' ? encodePalette(tensor.data as Float32Array) : undefined;
+  const data = palette ?? encodeRaw(tensor);
+  const header: TensorHeader = {
+    name,
+    dtype: tensor.dtype,
+    shape: [...tensor.shape],
+    encoding: palette === undefined ? 'raw' : 'palette8',
+    bytes: data.length,
+  };
+  return { header, data };
+}
+
+/**
+ * Decodes; the result owns its memory.
+ * @throws MeshError BAD_FRAME that names the tensor and the sizes at odds
+ */
+export function decodeTensor({ header, data }: EncodedTensor): TensorData {
+  const elements = elementCount(header.shape);
+  if (!Number.isSafeInteger(elements) || elements > DATA_MESSAGE_BYTES_MAX) {
+    throw bad(header, `${elements} elements, limit ${DATA_MESSAGE_BYTES_MAX}`);
+  }
+  const { dtype, shape } = header;
+  if (header.encoding === 'palette8') {
+    if (dtype !== 'float32') throw bad(header, `encoding palette8 of ${dtype}, expected float32`);
+    return { dtype, shape, data: decodePalette(header, data, elements) };
+  }
+  if (dtype === 'string') return { dtype, shape, data: decodeStrings(header, data, elements) };
+  const bytes = elements * BYTES_PER_ELEMENT[dtype];
+  if (data.length !== bytes) throw bad(header, `${data.length} bytes, shape and dtype need ${bytes}`);
+  const copy = data.slice().buffer;
+  if (dtype === 'bool') return { dtype, shape, data: new Uint8Array(copy) };
+  return { dtype, shape, data: dtype === 'float32' ? new Float32Array(copy) : new Int32Array(copy) };
+}
+
+const bad = (header: TensorHeader, what: string): MeshError =>
+  new MeshError('BAD_FRAME', `tensor "${header.name}": ${what}`);
+
+function encodeRaw(tensor: TensorData): Uint8Array {
+  const { data } = tensor;
+  if (tensor.dtype === 'string') return encodeStrings(data as readonly string[]);
+  const array = data as Float32Array | Int32Array | Uint8Array;
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+}
+
+/** The palette encoding, or nothing when the tensor has too few elements or too many values. */
+function encodePalette(values: Float32Array): Uint8Array | undefined {
+  if (values.length < PALETTE_ELEMENTS_MIN) return undefined;
+  const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
+  // Open addressing over twice the palette's room; slot holds index + 1.
+  const slots = new Uint16Array(4 * PALETTE_MAX);
+  const palette = new Int32Array(PALETTE_MAX);
+  const indices = new Uint8Array(values.length);
+  let count = 0;
+  for (let i = 0; i < bits.length; i++) {
+    const value = bits[i] as number;
+    let slot = Math.imul(value, 0x9e3779b1) >>> 22;
+    for (;;) {
+      const entry = slots[slot] as number;
+      if (entry === 0) {
+        if (count === PALETTE_MAX) return undefined;
+        palette[count++] = value;
+        slots[slot] = count;
+        indices[i] = count - 1;
+        break;
+      }
+      if (palette[entry - 1] === value) {
+        indices[i] = entry - 1;
+        break;
+      }
+      slot = (slot + 1) & (4 * PALETTE_MAX - 1);
+    }
+  }
+  const bytes = new Uint8Array(4 + 4 * count + values.length);
+  new DataView(bytes.buffer).setUint32(0, count, true);
+  bytes.set(new Uint8Array(palette.buffer, 0, 4 * count), 4);
+  bytes.set(indices, 4 + 4 * count);
+  return bytes;
+}
+
+function decodePalette(header: TensorHeader, data: Uint8Array, elements: number): Float32Array {
+  const count = data.length < 4 ? 0 : new DataView(data.buffer, data.byteOffset).getUint32(0, true);
+  if (count > PALETTE_MAX || data.length !== 4 + 4 * count + elements) {
+    throw bad(
+      header,
+      `${data.length} bytes, a palette of ${count} and ${elements} elements need ${4 + 4 * count + elements}`,
+    );
+  }
+  const palette = new Int32Array(data.slice(4, 4 + 4 * count).buffer);
+  const indices = data.subarray(4 + 4 * count);
+  const bits = new Int32Array(elements);
+  for (let i = 0; i < elements; i++) {
+    const index = indices[i] as number;
+    if (index >= count) throw bad(header, `element ${i} has palette index ${index}, limit ${count - 1}`);
+    bits[i] = palette[index] as number;
+  }
+  return new Float32Array(bits.buffer);
+}
+
+function encodeStrings(strings: readonly string[]): Uint8Array {
+  const texts = strings.map((text) => new TextEncoder().encode(text));
+  const bytes = new Uint8Array(texts.reduce((sum, text) => sum + 4 + text.length, 0));
+  const view = new DataView(bytes.buffer);
+  let offset = 0;
+  for (const text of texts) {
+    view.setUint32(offset, text.length, true);
+    bytes.set(text, offset + 4);
+    offset += 4 + text.length;
+  }
+  return bytes;
+}
+
+function decodeStrings(header: TensorHeader, data: Uint8Array, elements: number): string[] {
+  if (elements * 4 > data.length) throw bad(header, `${data.length} bytes for ${elements} strings`);
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  const decoder = new TextDecoder();
+  const strings: string[] = [];
+  let offset = 0;
+  for (let i = 0; i < elements; i++) {
+    const length = offset + 4 <= data.length ? view.getUint32(offset, true) : Number.POSITIVE_INFINITY;
+    if (offset + 4 + length > data.length) throw bad(header, `string ${i} ends beyond its ${data.length} bytes`);
+    strings.push(decoder.decode(data.subarray(offset + 4, offset + 4 + length)));
+    offset += 4 + length;
+  }
+  if (offset !== data.length) throw bad(header, `${data.length - offset} bytes too many`);
+  return strings;
+}

@@ -1,0 +1,205 @@
+/**
+ * A model and a set of nodes as flat arrays: the form every solver works on. Cuts are numbered 0..cutCount among the
+ * legal ones only; a range is `[from, to)` in those numbers, and times are per row.
+ *
+ * The cost model, all of it:
+ * - A node's rate on a range is min(speed / Σ computeMs, receive limit / bytes at the first cut, send limit / bytes at the
+ *   last cut) rows/ms. Computing and sending overlap: a worker computes while the channel drains.
+ * - A link i -> j carries bytesPerMs / bytes at the cut rows/ms.
+ * - The throughput of a placement is the maximum flow from client to client through nodes and links with these capacities.
+ *   For stages of one node it is the bottleneck of stages and links.
+ */
+import { checkLink, checkNodes } from './mesh.ts';
+import type { Links, NodeProfile } from './mesh.ts';
+import { checkProfile } from './profile.ts';
+import type { ModelProfile } from './profile.ts';
+
+export interface Problem {
+  readonly profile: ModelProfile;
+  readonly nodes: readonly NodeProfile[];
+  /** Number of the last cut; there are cutCount + 1 of them. */
+  readonly cutCount: number;
+  /** Layer position of each cut. */
+  readonly cuts: Int32Array;
+  /** Σ computeMs of the layers before each cut. */
+  readonly cost: Float64Array;
+  /** Bytes a row carries over each cut. */
+  readonly bytes: Float64Array;
+  /** The nearest earlier cut with fewer bytes, or -1. */
+  readonly thinner: Int32Array;
+  readonly nodeCount: number;
+  readonly speed: Float64Array;
+  /** `reach[i * (cutCount + 1) + from]`: the last cut to which node i can hold and run the layers after `from`; `from` if none. */
+  readonly reach: Int32Array;
+  /** Bytes/ms that node i may receive from, and send to, all nodes together. */
+  readonly receive: Float64Array;
+  readonly send: Float64Array;
+  readonly client: Float64Array;
+  readonly clientRttMs: Float64Array;
+  /** `pair[i * nodeCount + j]`: bytes/ms from i to j. */
+  readonly pair: Float64Array;
+  readonly rttMs: Float64Array;
+  /** Whether some pair has less than the interfaces of both its ends would allow: only then can single links bind. */
+  readonly pairsMatter: boolean;
+}
+
+/** Throws RangeError naming the field that is wrong. */
+export function compileProblem(profile: ModelProfile, nodes: readonly NodeProfile[], links: Links): Problem {
+  checkProfile(profile);
+  checkNodes(nodes);
+  const cuts = Int32Array.from(profile.legal.flatMap((legal, k) => (legal ? [k] : [])));
+  const prefix = new Float64Array(profile.layers.length + 1);
+  profile.layers.forEach((layer, i) => (prefix[i + 1] = prefix[i]! + layer.computeMs));
+  const cost = Float64Array.from(cuts, (k) => prefix[k]!);
+  const bytes = Float64Array.from(cuts, (k) => profile.bytesAtCut[k]!);
+  return {
+    profile,
+    nodes,
+    cutCount: cuts.length - 1,
+    cuts,
+    cost,
+    bytes,
+    thinner: thinnerCuts(bytes),
+    nodeCount: nodes.length,
+    speed: Float64Array.from(nodes, (node) => node.speed),
+    reach: reachOf(profile, nodes, cuts),
+    ...linkArrays(nodes, links),
+  };
+}
+
+/** Rows/ms that node i can pass through `[from, to)`, single links aside. */
+export function nodeRate(problem: Problem, i: number, from: number, to: number): number {
+  const { cost, bytes, cutCount, speed, receive, send, client } = problem;
+  const into = from === 0 ? client[i]! : receive[i]!;
+  const out = to === cutCount ? client[i]! : send[i]!;
+  return Math.min(speed[i]! / (cost[to]! - cost[from]!), into / bytes[from]!, out / bytes[to]!);
+}
+
+/** The last cut to which node i can hold the layers after `from`. */
+export function reachFrom(problem: Problem, i: number, from: number): number {
+  return problem.reach[i * (problem.cutCount + 1) + from]!;
+}
+
+function thinnerCuts(bytes: Float64Array): Int32Array {
+  const thinner = new Int32Array(bytes.length);
+  for (let k = 0; k < bytes.length; k++) {
+    let earlier = k - 1;
+    while (earlier >= 0 && bytes[earlier]! >= bytes[k]!) earlier = thinner[earlier]!;
+    thinner[k] = earlier;
+  }
+  return thinner;
+}
+
+function reachOf(profile: ModelProfile, nodes: readonly NodeProfile[], cuts: Int32Array): Int32Array {
+  const width = cuts.length;
+  const last = width - 1;
+  const reach = new Int32Array(nodes.length * width);
+  const uses = sharedUses(profile);
+  const byOps = new Map<string, Int32Array>();
+  // From each cut, memory grows with every layer: nodes in order of memory each go on where the smaller one stopped.
+  const order = nodes.map((_, i) => i).sort((i, j) => nodes[i]!.memoryBytes - nodes[j]!.memoryBytes);
+  for (let from = 0; from <= last; from++) {
+    let to = from;
+    let weights = 0;
+    let working = 0;
+    const grown = { weights: 0, working: 0 };
+    const seen = new Set<number>();
+    for (const i of order) {
+      const limit = nodes[i]!.memoryBytes;
+      while (to < last) {
+        grown.weights = weights;
+        grown.working = working;
+        const added: number[] = [];
+        for (let layer = cuts[to]!; layer < cuts[to + 1]!; layer++) {
+          grown.weights += profile.layers[layer]!.weightBytes;
+          grown.working = Math.max(grown.working, profile.layers[layer]!.workingBytes);
+          for (const constant of uses[layer] ?? []) {
+            if (seen.has(constant) || added.includes(constant)) continue;
+            added.push(constant);
+            grown.weights += profile.shared![constant]!.bytes;
+          }
+        }
+        if (grown.weights + grown.working > limit) break;
+        ({ weights, working } = grown);
+        for (const constant of added) seen.add(constant);
+        to++;
+      }
+      reach[i * width + from] = to;
+    }
+  }
+  nodes.forEach((node, i) => {
+    const lacks = node.lacksOps ?? [];
+    if (lacks.length === 0) return;
+    const key = JSON.stringify(lacks);
+    const runs = byOps.get(key) ?? supportedReach(profile, lacks, cuts);
+    byOps.set(key, runs);
+    for (let from = 0; from <= last; from++) {
+      reach[i * width + from] = Math.min(reach[i * width + from]!, runs[from]!);
+    }
+  });
+  return reach;
+}
+
+function sharedUses(profile: ModelProfile): number[][] {
+  const uses: number[][] = [];
+  profile.shared?.forEach((constant, c) => {
+    for (const layer of new Set(constant.layers)) (uses[layer] ??= []).push(c);
+  });
+  return uses;
+}
+
+/** For each cut, the last cut before a layer with one of the ops in `lacks`. */
+function supportedReach(profile: ModelProfile, lacks: readonly string[], cuts: Int32Array): Int32Array {
+  const lacking = new Set(lacks);
+  const reach = new Int32Array(cuts.length);
+  const last = cuts.length - 1;
+  reach[last] = last;
+  for (let from = last - 1; from >= 0; from--) {
+    let runs = true;
+    for (let layer = cuts[from]!; layer < cuts[from + 1]!; layer++) {
+      if (profile.layers[layer]!.ops?.some((op) => lacking.has(op)) === true) runs = false;
+    }
+    reach[from] = runs ? reach[from + 1]! : from;
+  }
+  return reach;
+}
+
+function linkArrays(
+  nodes: readonly NodeProfile[],
+  links: Links,
+): Pick<Problem, 'receive' | 'send' | 'client' | 'clientRttMs' | 'pair' | 'rttMs' | 'pairsMatter'> {
+  const n = nodes.length;
+  checkLink(links.default, 'links.default');
+  const pair = new Float64Array(n * n);
+  const rttMs = new Float64Array(n * n);
+  // A lone node has no peers; its limits only have to be numbers.
+  const receive = new Float64Array(n).fill(n === 1 ? links.default.bytesPerMs : 0);
+  const send = new Float64Array(n).fill(n === 1 ? links.default.bytesPerMs : 0);
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < n; j++) {
+      if (i === j) continue;
+      const known = links.between?.(nodes[i]!.id, nodes[j]!.id);
+      const link =
+        known === undefined ? links.default : checkLink(known, `links.between(${nodes[i]!.id}, ${nodes[j]!.id})`);
+      pair[i * n + j] = link.bytesPerMs;
+      rttMs[i * n + j] = link.rttMs;
+      send[i] = Math.max(send[i]!, link.bytesPerMs);
+      receive[j] = Math.max(receive[j]!, link.bytesPerMs);
+    }
+  }
+  const client = new Float64Array(n);
+  const clientRttMs = new Float64Array(n);
+  for (let i = 0; i < n; i++) {
+    const known = links.client?.(nodes[i]!.id);
+    const link = known === undefined ? links.default : checkLink(known, `links.client(${nodes[i]!.id})`);
+    client[i] = link.bytesPerMs;
+    clientRttMs[i] = link.rttMs;
+  }
+  let pairsMatter = false;
+  for (let i = 0; i < n && !pairsMatter; i++) {
+    for (let j = 0; j < n; j++) {
+      if (i !== j && pair[i * n + j]! < Math.min(send[i]!, receive[j]!)) pairsMatter = true;
+    }
+  }
+  return { receive, send, client, clientRttMs, pair, rttMs, pairsMatter };
+}
