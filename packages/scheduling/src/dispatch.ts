@@ -91,7 +91,6 @@ function onPlacement(
   event: Extract<DispatchEvent, { type: 'placement' }>,
   effects: DispatchEffect[],
 ): void {
-  if (event.epoch < state.epoch) return;
   const reshaped = event.stages.length !== state.stages.length;
   const before = state.stages;
   state.epoch = event.epoch;

@@ -1,2 +1,12 @@
+export { createCluster, placementOf, updateCluster } from './cluster.ts';
+export {
+  modelKey,
+  type AssignmentRecord,
+  type ClusterEffect,
+  type ClusterEvent,
+  type ClusterState,
+  type PeerRecord,
+  type ServedModel,
+} from './cluster-state.ts';
 export { createDispatch, dispatch, nextWakeMs } from './dispatch.ts';
 export type { DispatchConfig, DispatchEffect, DispatchEvent, DispatchState, Flight } from './dispatch-state.ts';
