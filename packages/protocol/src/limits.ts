@@ -8,6 +8,8 @@ export const PROTOCOL_VERSION = 1;
 
 /** Payload of one packet. 64 KiB is the size from which one data channel's goodput no longer grows. */
 export const CHUNK_BYTES_MAX = 64 * KIB;
+/** Payload of every chunk but the last of its message: bounds what a receiver notes about a message in pieces. */
+export const CHUNK_BYTES_MIN: number = KIB;
 
 /** One message of work or results after reassembly: fits 27 images of 224x224x3 float32. */
 export const DATA_MESSAGE_BYTES_MAX = 16 * MIB;
@@ -16,11 +18,13 @@ export const BULK_MESSAGE_BYTES_MAX = 8 * MIB;
 /** One control message: small by nature. */
 export const CONTROL_MESSAGE_BYTES_MAX = 64 * KIB;
 
-/** The header of a message, a JSON text: room for a few hundred tensor descriptions. */
+/** The header of a message with its length field: room for a few hundred tensor descriptions. */
 export const MESSAGE_HEADER_BYTES_MAX = 64 * KIB;
 
 /** What a receiver lets the sender have on its way or unread, per stream. */
 export const CREDIT_WINDOW_BYTES: number = 8 * MIB;
+/** How far ahead of the oldest unfinished message a chunk's message may be: a credit window of messages of 64 bytes. */
+export const MESSAGES_AHEAD_MAX: number = CREDIT_WINDOW_BYTES / 64;
 /** Control messages carry no credit; a receiver with more than this unread closes the link. */
 export const CONTROL_BACKLOG_BYTES_MAX: number = 1 * MIB;
 /** What a sender queues per stream before it refuses more: bounds the memory of one that does not wait. */

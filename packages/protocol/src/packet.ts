@@ -12,10 +12,11 @@
  *  12     4    c        bytes of the whole message   low half of limit      0                    0
  *  16     …    payload  the chunk's bytes            none                   none                 reason code, ASCII
  *
- * Integers are unsigned, little-endian. A credit's limit is the sum of message bytes that the sender may have
- * sent on that stream since the link opened (up to 2^53).
+ * Integers are unsigned, little-endian. What a kind does not use is zero: a packet has one writing. A credit's
+ * limit is the sum of message bytes that the sender may have sent on that stream since the link opened (up to
+ * 2^53). Rules PK in SPEC.md.
  */
-import { CHUNK_BYTES_MAX, PROTOCOL_VERSION } from './limits.ts';
+import { CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, PROTOCOL_VERSION } from './limits.ts';
 import { MeshError, REASONS, type ReasonCode } from './reasons.ts';
 
 export const STREAMS = ['control', 'data', 'bulk'] as const;
@@ -26,6 +27,7 @@ export const PACKET_HEADER_BYTES = 16;
 
 const KINDS = ['chunk', 'credit', 'ping', 'pong', 'bye'] as const;
 const FIRST_KIND = 1;
+const REASON_BYTES_MAX = 64;
 
 export type Packet =
   | {
@@ -41,9 +43,17 @@ export type Packet =
   | { readonly kind: 'bye'; readonly reason: ReasonCode };
 
 const TWO_32 = 0x1_0000_0000;
+const U32_MAX = TWO_32 - 1;
 
-/** Writes a packet. The payload is copied; the result owns its buffer. */
+const bad = (field: string, got: unknown, limit: string): MeshError =>
+  new MeshError('BAD_FRAME', `packet ${field} is ${String(got)}, expected ${limit}`);
+
+/**
+ * Writes a packet. The payload is copied; the result owns its buffer.
+ * @throws MeshError BAD_FRAME that names the field which no receiver would accept
+ */
 export function encodePacket(packet: Packet): Uint8Array<ArrayBuffer> {
+  check(packet);
   const payload =
     packet.kind === 'chunk'
       ? packet.payload
@@ -77,49 +87,99 @@ export function encodePacket(packet: Packet): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-const bad = (field: string, got: unknown, limit: string): MeshError =>
-  new MeshError('BAD_FRAME', `packet ${field} is ${String(got)}, expected ${limit}`);
-
 /**
  * Reads a packet; a chunk's payload is a view into `bytes`.
  * @throws MeshError BAD_FRAME that names the field and what it should have been
  */
 export function decodePacket(bytes: Uint8Array): Packet {
+  const packet = read(bytes);
+  check(packet);
+  return packet;
+}
+
+function read(bytes: Uint8Array): Packet {
   if (bytes.length < PACKET_HEADER_BYTES) throw bad('length', bytes.length, `at least ${PACKET_HEADER_BYTES} bytes`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (view.getUint8(0) !== PROTOCOL_VERSION) throw bad('version', view.getUint8(0), String(PROTOCOL_VERSION));
-  if (view.getUint8(3) !== 0) throw bad('byte 3', view.getUint8(3), '0');
   const kind = KINDS[view.getUint8(1) - FIRST_KIND];
   if (kind === undefined) throw bad('kind', view.getUint8(1), `1 to ${KINDS.length}`);
   const stream = STREAMS[view.getUint8(2)];
   if (stream === undefined) throw bad('stream', view.getUint8(2), `0 to ${STREAMS.length - 1}`);
+  const a = view.getUint32(4, true);
+  const b = view.getUint32(8, true);
+  const c = view.getUint32(12, true);
   const payload = bytes.subarray(PACKET_HEADER_BYTES);
+  mustBeZero('byte 3', view.getUint8(3));
   switch (kind) {
+    case 'chunk':
+      return { kind, stream, message: a, offset: b, messageBytes: c, payload };
+    case 'credit':
+      mustBeZero('field a', a);
+      mustBeZero('payload length', payload.length);
+      return { kind, stream, limitBytes: b * TWO_32 + c };
+    case 'ping':
+    case 'pong':
+      mustBeZero('stream', view.getUint8(2));
+      mustBeZero('field b', b);
+      mustBeZero('field c', c);
+      mustBeZero('payload length', payload.length);
+      return { kind, sequence: a };
+    case 'bye':
+      mustBeZero('stream', view.getUint8(2));
+      mustBeZero('field a', a);
+      mustBeZero('field b', b);
+      mustBeZero('field c', c);
+      return { kind, reason: readReason(payload) };
+  }
+}
+
+function mustBeZero(field: string, value: number): void {
+  if (value !== 0) throw bad(field, value, '0');
+}
+
+function readReason(payload: Uint8Array): ReasonCode {
+  const reason = payload.length > REASON_BYTES_MAX ? '' : new TextDecoder().decode(payload);
+  // A byte order mark vanishes in decoding: the lengths of the bytes and of the code tell.
+  if (reason.length !== payload.length || !Object.hasOwn(REASONS, reason))
+    throw bad('reason', 'unknown', 'a reason code');
+  return reason as ReasonCode;
+}
+
+/** Holds both ends to the same rules: what one writes, the other accepts. */
+function check(packet: Packet): void {
+  switch (packet.kind) {
     case 'chunk': {
-      const offset = view.getUint32(8, true);
-      const messageBytes = view.getUint32(12, true);
+      const { offset, messageBytes, payload } = packet;
+      mustBeU32('message', packet.message);
+      mustBeU32('offset', offset);
+      mustBeU32('message size', messageBytes);
       if (payload.length === 0 || payload.length > CHUNK_BYTES_MAX) {
         throw bad('payload', `${payload.length} bytes`, `1 to ${CHUNK_BYTES_MAX} bytes`);
       }
-      if (offset + payload.length > messageBytes) {
+      const end = offset + payload.length;
+      if (end > messageBytes) {
         throw bad('offset', offset, `at most ${messageBytes - payload.length} in a message of ${messageBytes} bytes`);
       }
-      return { kind, stream, message: view.getUint32(4, true), offset, messageBytes, payload };
+      if (payload.length < CHUNK_BYTES_MIN && end < messageBytes) {
+        throw bad('payload', `${payload.length} bytes`, `at least ${CHUNK_BYTES_MIN} bytes in all chunks but the last`);
+      }
+      return;
     }
-    case 'credit': {
-      const limitBytes = view.getUint32(8, true) * TWO_32 + view.getUint32(12, true);
-      if (!Number.isSafeInteger(limitBytes)) throw bad('limit', limitBytes, 'below 2^53');
-      if (payload.length > 0) throw bad('payload', `${payload.length} bytes`, 'none');
-      return { kind, stream, limitBytes };
-    }
+    case 'credit':
+      if (packet.stream === 'control') throw bad('stream', 'control', 'a stream that carries credit');
+      if (!Number.isSafeInteger(packet.limitBytes) || packet.limitBytes < 0) {
+        throw bad('limit', packet.limitBytes, 'an integer below 2^53');
+      }
+      return;
     case 'ping':
     case 'pong':
-      if (payload.length > 0) throw bad('payload', `${payload.length} bytes`, 'none');
-      return { kind, sequence: view.getUint32(4, true) };
-    case 'bye': {
-      const reason = payload.length > 64 ? '' : new TextDecoder().decode(payload);
-      if (!Object.hasOwn(REASONS, reason)) throw bad('reason', 'unknown', 'a reason code');
-      return { kind, reason: reason as ReasonCode };
-    }
+      mustBeU32('sequence', packet.sequence);
+      return;
+    case 'bye':
+      return;
   }
+}
+
+function mustBeU32(field: string, value: number): void {
+  if (!Number.isInteger(value) || value < 0 || value > U32_MAX) throw bad(field, value, `an integer up to ${U32_MAX}`);
 }
