@@ -1,15 +1,18 @@
 /**
  * Puts one stream's chunks together again: messages come out whole and in the order they were sent, in
- * whatever order their chunks came in. Memory is bounded by what the receiver's credit allows.
+ * whatever order their chunks came in. Memory is bounded by what the receiver's credit allows. Rules RA in SPEC.md.
  */
+import { MESSAGES_AHEAD_MAX } from './limits.ts';
+import { Ranges } from './ranges.ts';
 import { MeshError } from './reasons.ts';
 
 interface Partial {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly offsets: Set<number>;
+  readonly ranges: Ranges;
   received: number;
 }
 
+/** A piece of a message, checked by `decodePacket`: it lies inside its message. */
 export interface Chunk {
   readonly message: number;
   readonly offset: number;
@@ -20,7 +23,10 @@ export interface Chunk {
 export interface ReassemblyLimits {
   /** The largest message of this stream. */
   readonly messageBytesMax: number;
-  /** The most that unfinished messages may hold together; one message of any allowed size always fits. */
+  /**
+   * The most that unfinished messages may hold together; one message of any allowed size always fits. A message is
+   * allocated whole with its first chunk, so where chunks change order this is the credit plus `messageBytesMax`.
+   */
   readonly heldBytesMax: number;
 }
 
@@ -49,13 +55,19 @@ export class Reassembly {
     if (chunk.message < this.#next || this.#whole.has(chunk.message)) return [];
     let partial = this.#partials.get(chunk.message);
     if (partial === undefined) {
+      if (chunk.message - this.#next >= MESSAGES_AHEAD_MAX) {
+        throw new MeshError(
+          'BAD_FRAME',
+          `message number is ${chunk.message}, limit ${this.#next + MESSAGES_AHEAD_MAX - 1} while ${this.#next} is unfinished`,
+        );
+      }
       if (chunk.messageBytes > messageBytesMax) {
         throw new MeshError('TOO_LARGE', `message of ${chunk.messageBytes} bytes, limit ${messageBytesMax} bytes`);
       }
       if (this.#heldBytes > 0 && this.#heldBytes + chunk.messageBytes > heldBytesMax) {
         throw new MeshError('BAD_FRAME', `unfinished messages hold more than the credit of ${heldBytesMax} bytes`);
       }
-      partial = { bytes: new Uint8Array(chunk.messageBytes), offsets: new Set(), received: 0 };
+      partial = { bytes: new Uint8Array(chunk.messageBytes), ranges: new Ranges(), received: 0 };
       this.#partials.set(chunk.message, partial);
       this.#heldBytes += chunk.messageBytes;
     }
@@ -65,11 +77,17 @@ export class Reassembly {
         `message size is ${chunk.messageBytes} bytes, an earlier chunk said ${partial.bytes.length}`,
       );
     }
-    if (partial.offsets.has(chunk.offset)) return [];
-    partial.offsets.add(chunk.offset);
+    const end = chunk.offset + chunk.payload.length;
+    const outcome = partial.ranges.add(chunk.offset, end);
+    if (outcome === 'overlap') {
+      throw new MeshError(
+        'BAD_FRAME',
+        `chunk of bytes ${chunk.offset} to ${end} overlaps others of its message in part`,
+      );
+    }
+    if (outcome === 'known') return [];
     partial.bytes.set(chunk.payload, chunk.offset);
     partial.received += chunk.payload.length;
-    if (partial.received > partial.bytes.length) throw new MeshError('BAD_FRAME', 'chunks of one message overlap');
     if (partial.received === partial.bytes.length) {
       this.#partials.delete(chunk.message);
       this.#whole.set(chunk.message, partial.bytes);
