@@ -1,0 +1,6 @@
+export { heldOutDigits } from './held-out-digits.ts';
+export type { LabelledDigits } from './mnist-package.ts';
+export type { NsfwModelName } from './nsfw-model.ts';
+export { samplePictures, type SamplePicture } from './pictures.ts';
+export type { PreparedModel } from './place-model.ts';
+export { extractNsfwModel, prepareSampleModels } from './prepare.ts';
