@@ -92,8 +92,16 @@ export interface MeshModel {
     input: ModelInput<Tensor>,
     options?: PredictOptions,
   ): Promise<Prediction<Tensor>>;
-  /** Runs the model over a stream of inputs, several under way at once. The first failure ends the stream. */
+  /**
+   * Runs the model over a stream of inputs, several under way at once; yields what `predict` would return.
+   * The first failure ends the stream.
+   */
   predictStream<Tensor extends TensorData | TensorLike>(
+    inputs: Iterable<ModelInput<Tensor>> | AsyncIterable<ModelInput<Tensor>>,
+    options?: StreamOptions,
+  ): AsyncIterable<Tensor | Record<string, Tensor>>;
+  /** The same stream with traces. */
+  predictStreamTraced<Tensor extends TensorData | TensorLike>(
     inputs: Iterable<ModelInput<Tensor>> | AsyncIterable<ModelInput<Tensor>>,
     options?: StreamOptions,
   ): AsyncIterable<Prediction<Tensor>>;

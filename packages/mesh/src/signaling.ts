@@ -1,9 +1,19 @@
 /** The signaling port: a peer's line to the coordinator. Implementations live in `adapters/`. */
-import type { DownMessage, PeerId, UpMessage, WatchReply } from '@shoal/protocol';
+import type { DownMessage, Handshake, MeshError, PeerId, UpMessage, WatchReply } from '@shoal/protocol';
 
-export type SignalingState = 'connecting' | 'open' | 'lost' | 'closed';
+export type SignalingState = 'open' | 'lost' | 'closed';
 
-/** What `onWelcome` and the owner's other needs are told by. Every `on…` returns its own undoing. */
+/** Every `on…` returns its own undoing. */
+export type Welcome = Extract<DownMessage, { type: 'welcome' }>;
+
+/** Opens the line and waits for admission. */
+export type OpenSignaling = (options: {
+  readonly url: string;
+  readonly handshake: Pick<Handshake, 'role' | 'invite'>;
+  readonly deadlineMs: number;
+  readonly signal?: AbortSignal | undefined;
+}) => Promise<{ readonly signaling: Signaling; readonly welcome: Welcome }>;
+
 export interface Signaling {
   readonly state: SignalingState;
   /** Sends a word up; while the line is down it is dropped, for the next registration tells all that counts. */
@@ -14,7 +24,8 @@ export interface Signaling {
    */
   watch(message: Extract<UpMessage, { type: 'watch' }>): Promise<WatchReply>;
   onMessage(listener: (message: DownMessage) => void): () => void;
-  onState(listener: (state: SignalingState) => void): () => void;
+  /** `lost` comes with the reason; `open` after it means that the coordinator has admitted this peer again. */
+  onState(listener: (state: SignalingState, error: MeshError | null) => void): () => void;
   /** Sends a packet through the coordinator; settles when it was passed on. */
   relay(to: PeerId, connection: string, packet: Uint8Array): Promise<void>;
   onRelay(listener: (from: PeerId, connection: string, packet: Uint8Array) => void): () => void;

@@ -1,0 +1,28 @@
+/** `@shoal/mesh/client` under Node.js. */
+import { systemClock, systemRandom } from '@shoal/base/system';
+import { nodeTransport } from './adapters/node-transport.ts';
+import { openSocketSignaling } from './adapters/socket-signaling.ts';
+import { tfjsTensors } from './adapters/tfjs-tensors.ts';
+import { connectWith } from './connect.ts';
+import type { ConnectOptions, Mesh } from './sdk.ts';
+import { MeshError } from '@shoal/protocol';
+
+export { MeshError, type ReasonCode, type TensorData } from '@shoal/protocol';
+export type * from './sdk.ts';
+
+/**
+ * Joins a mesh as a client; `url` is required here.
+ * @throws MeshError INVITE_INVALID, INVITE_EXPIRED, ROLE_NOT_ALLOWED, VERSION_SKEW, COORDINATOR_LOST, CANCELLED
+ */
+export async function connect(options: ConnectOptions): Promise<Mesh> {
+  if (options.url === undefined)
+    throw new MeshError('BAD_INPUT', 'url is missing: outside a page there is no origin to take');
+  const parts = {
+    open: openSocketSignaling,
+    transport: nodeTransport,
+    tensors: tfjsTensors,
+    clock: systemClock,
+    random: systemRandom,
+  };
+  return connectWith(parts, options.url, options);
+}

@@ -1,0 +1,335 @@
+/**
+ * A model as its caller holds it: drives the dispatcher of one model version with what comes in from links,
+ * placements and the clock, and carries out what it decides.
+ */
+import type { Cancel, Clock, Random } from '@shoal/base';
+import {
+  DEFAULT_SIGNATURE,
+  MeshError,
+  REQUEST_DEADLINE_MS_DEFAULT,
+  REQUEST_DEADLINE_MS_MAX,
+  requestId as parseRequestId,
+  type ChannelMessage,
+  type ModelInfo,
+  type NamedTensors,
+  type PeerId,
+  type PlacementMessage,
+  type RequestId,
+  type ResultMessage,
+  type Signature,
+  type TensorData,
+} from '@shoal/protocol';
+import { createDispatch, dispatch, nextWakeMs, type DispatchEvent, type Flight } from '@shoal/scheduling';
+import { decodeTensor, encodeTensor } from '@shoal/sharding';
+import type { Links } from '../links.ts';
+import type { MicrobatchTrace, PredictOptions } from '../sdk.ts';
+import { checkInputs, rowsOf, signatureOf, type CheckedInputs } from './request-inputs.ts';
+import { checkOutputs, joinOutputs, type OutputPart } from './request-outputs.ts';
+
+/** A request's outcome in plain tensors. */
+export interface Outcome {
+  readonly requestId: RequestId;
+  readonly outputs: Record<string, TensorData>;
+  readonly totalMs: number;
+  readonly microbatches: readonly MicrobatchTrace[];
+}
+
+interface Pending {
+  readonly inputs: CheckedInputs;
+  readonly signatureName: string;
+  readonly signature: Signature;
+  readonly startedAtMs: number;
+  readonly deadlineAtMs: number;
+  readonly parts: OutputPart[];
+  readonly traces: MicrobatchTrace[];
+  readonly resolve: (outcome: Outcome) => void;
+  readonly reject: (error: MeshError) => void;
+}
+
+interface Arrival {
+  readonly part: OutputPart;
+  readonly result: ResultMessage;
+}
+
+export interface ModelClientParts {
+  readonly self: PeerId;
+  readonly links: Links;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly info: ModelInfo;
+  readonly placement: PlacementMessage;
+  readonly deadlineMs: number | undefined;
+}
+
+export class ModelClient {
+  readonly info: ModelInfo;
+  readonly #parts: ModelClientParts;
+  readonly #state = createDispatch();
+  readonly #pending = new Map<RequestId, Pending>();
+  #placement: PlacementMessage;
+  #cancelAlarm: Cancel = () => {};
+  #alarmAtMs: number | null = null;
+
+  constructor(parts: ModelClientParts) {
+    this.#parts = parts;
+    this.info = parts.info;
+    this.#placement = parts.placement;
+    this.setPlacement(parts.placement);
+  }
+
+  get placement(): PlacementMessage {
+    return this.#placement;
+  }
+
+  setPlacement(placement: PlacementMessage): void {
+    this.#placement = placement;
+    const { code, reason } = placement;
+    this.#feed({
+      type: 'placement',
+      nowMs: this.#parts.clock.nowMs(),
+      epoch: placement.epoch,
+      stages: placement.stages.map((stage) => stage.replicas),
+      unserved: code === undefined ? null : { code, reason: reason ?? code },
+    });
+  }
+
+  /**
+   * Runs one request to its one outcome.
+   * @throws MeshError by the deadline at the latest
+   */
+  async run(tensors: NamedTensors, options: PredictOptions): Promise<Outcome> {
+    const { clock, random, info } = this.#parts;
+    const signatureName = options.signature ?? DEFAULT_SIGNATURE;
+    const signature = signatureOf(info, signatureName);
+    const inputs = checkInputs(info, signature, tensors);
+    const deadlineMs = checkDeadline(options.deadlineMs ?? this.#parts.deadlineMs ?? REQUEST_DEADLINE_MS_DEFAULT);
+    const requestId = parseRequestId(options.requestId ?? random.id());
+    const { signal } = options;
+    if (signal?.aborted === true) throw new MeshError('CANCELLED');
+    const startedAtMs = clock.nowMs();
+    const deadlineAtMs = startedAtMs + deadlineMs;
+    const onAbort = (): void => this.cancel(requestId, new MeshError('CANCELLED'));
+    try {
+      return await new Promise<Outcome>((resolve, reject) => {
+        const pending: Pending = {
+          inputs,
+          signatureName,
+          signature,
+          startedAtMs,
+          deadlineAtMs,
+          parts: [],
+          traces: [],
+          resolve,
+          reject,
+        };
+        this.#pending.set(requestId, pending);
+        signal?.addEventListener('abort', onAbort, { once: true });
+        const { rows, splittable, rowsMax } = inputs;
+        this.#feed({ type: 'submit', nowMs: startedAtMs, requestId, rows, splittable, rowsMax, deadlineAtMs });
+      });
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+      this.#pending.delete(requestId);
+    }
+  }
+
+  cancel(requestId: RequestId, error: MeshError): void {
+    this.#feed({ type: 'cancel', nowMs: this.#parts.clock.nowMs(), requestId, error });
+  }
+
+  /** Fails everything that is under way. */
+  close(): void {
+    for (const requestId of [...this.#pending.keys()]) this.cancel(requestId, new MeshError('CLOSED'));
+    this.#cancelAlarm();
+  }
+
+  /** The coordinator says that a node is gone. */
+  nodeLost(node: PeerId, error: MeshError): void {
+    this.#feed({ type: 'node-lost', nowMs: this.#parts.clock.nowMs(), node, error });
+  }
+
+  /** The link to a node broke: its work moves on, but it stays a candidate for as long as the placement names it. */
+  linkLost(node: PeerId, error: MeshError): void {
+    this.nodeLost(node, error);
+    this.setPlacement(this.#placement);
+  }
+
+  /** Takes a message about one of this model's requests; false if it is about none of them. */
+  take(from: PeerId, message: ChannelMessage, bodies: readonly Uint8Array[]): boolean {
+    const pending = this.#pending.get(message.requestId);
+    if (pending === undefined) return false;
+    const nowMs = this.#parts.clock.nowMs();
+    switch (message.type) {
+      case 'result':
+        this.#takeResult(from, pending, message, bodies, nowMs);
+        break;
+      case 'failure': {
+        const error = new MeshError(message.code, message.reason);
+        this.#feed({ ...message, type: 'failure', nowMs, error });
+        break;
+      }
+      case 'lease':
+        this.#feed({ ...message, type: 'lease', nowMs });
+        break;
+      case 'work':
+      case 'cancel':
+        break;
+    }
+    return true;
+  }
+
+  #takeResult(
+    from: PeerId,
+    pending: Pending,
+    message: ResultMessage,
+    bodies: readonly Uint8Array[],
+    nowMs: number,
+  ): void {
+    const flight = this.#state.flights.get(`${message.requestId}/${message.microbatch}`);
+    if (flight === undefined || flight.attempt !== message.attempt) return;
+    try {
+      const tensors = message.tensors.map(
+        (header, i) => [header.name, decodeTensor({ header, data: bodies[i] ?? new Uint8Array(0) })] as const,
+      );
+      const part: OutputPart = { start: flight.span.start, end: flight.span.end, outputs: Object.fromEntries(tensors) };
+      checkOutputs(pending.signature, part, pending.inputs.splittable);
+      this.#feed({ ...message, type: 'result', nowMs }, { part, result: message });
+    } catch (error) {
+      this.#feed({ ...message, type: 'failure', nowMs, node: from, error: MeshError.from(error, 'EXECUTION_FAILED') });
+    }
+  }
+
+  /** Hands an event to the dispatcher and carries out its decisions. */
+  #feed(event: DispatchEvent, arrival?: Arrival): void {
+    for (const effect of dispatch(this.#state, event)) {
+      switch (effect.type) {
+        case 'send':
+          void this.#send(effect.flight, effect.epoch);
+          break;
+        case 'revoke':
+          this.#revoke(effect.flight, effect.epoch);
+          break;
+        case 'accept':
+          if (arrival !== undefined) this.#accept(effect.flight, arrival);
+          break;
+        case 'settle':
+          this.#settle(effect.requestId, effect.error);
+          break;
+      }
+    }
+    this.#setAlarm();
+  }
+
+  async #send(flight: Flight, epoch: number): Promise<void> {
+    const { links, self, clock, info } = this.#parts;
+    const { requestId, microbatch, attempt, span, route } = flight;
+    const [first] = route;
+    const pending = this.#pending.get(requestId);
+    if (pending === undefined || first === undefined) return;
+    try {
+      const link = links.get(first) ?? (await links.reach(first));
+      // The dial took time: the work may be settled or given to another by now.
+      if (this.#state.flights.get(`${requestId}/${microbatch}`) !== flight) return;
+      const { inputs, signatureName, deadlineAtMs } = pending;
+      const encoded = Object.entries(inputs.tensors).map(([name, tensor]) =>
+        encodeTensor(name, inputs.splittable ? rowsOf(tensor, span.start, span.end) : tensor),
+      );
+      await link.send(
+        {
+          type: 'work',
+          requestId,
+          microbatch,
+          attempt,
+          epoch,
+          model: info.model,
+          version: info.version,
+          signature: signatureName,
+          stage: 0,
+          route: [...route],
+          replyTo: self,
+          rows: span.end - span.start,
+          deadlineMs: Math.min(REQUEST_DEADLINE_MS_MAX, Math.max(0, deadlineAtMs - clock.nowMs())),
+          tensors: encoded.map(({ header }) => header),
+        },
+        encoded.map(({ data }) => data),
+      );
+    } catch (error) {
+      const meshError = sendError(error);
+      this.#feed({
+        type: 'failure',
+        nowMs: clock.nowMs(),
+        requestId,
+        microbatch,
+        attempt,
+        node: first,
+        error: meshError,
+      });
+    }
+  }
+
+  #revoke(flight: Flight, epoch: number): void {
+    const { requestId, microbatch, attempt, route } = flight;
+    for (const node of route) {
+      const sent = this.#parts.links.get(node)?.send({ type: 'cancel', requestId, microbatch, attempt, epoch });
+      // A link that ends before the cancel is out needs none: its node drops the work with it.
+      sent?.catch(() => {});
+    }
+  }
+
+  #accept(flight: Flight, { part, result }: Arrival): void {
+    const pending = this.#pending.get(flight.requestId);
+    if (pending === undefined) return;
+    pending.parts.push(part);
+    const replicas = this.#placement.stages.flatMap((stage) => stage.replicas);
+    pending.traces.push({
+      rows: [part.start, part.end],
+      attempts: flight.attempt,
+      totalMs: this.#parts.clock.nowMs() - flight.sentAtMs,
+      stages: result.timings.map((timing) => {
+        const replica = replicas.find(({ node }) => node === timing.node);
+        return { ...timing, nodeName: replica?.name ?? timing.node, backend: replica?.backend ?? null };
+      }),
+    });
+  }
+
+  #settle(requestId: RequestId, error: MeshError | null): void {
+    const pending = this.#pending.get(requestId);
+    if (pending === undefined) return;
+    if (error !== null) return pending.reject(error);
+    try {
+      pending.resolve({
+        requestId,
+        outputs: joinOutputs(pending.signature, pending.parts),
+        totalMs: this.#parts.clock.nowMs() - pending.startedAtMs,
+        microbatches: [...pending.traces].sort((a, b) => a.rows[0] - b.rows[0]),
+      });
+    } catch (joinError) {
+      pending.reject(MeshError.from(joinError));
+    }
+  }
+
+  #setAlarm(): void {
+    const wakeMs = nextWakeMs(this.#state);
+    if (wakeMs === this.#alarmAtMs) return;
+    this.#cancelAlarm();
+    this.#alarmAtMs = wakeMs;
+    if (wakeMs === null) return;
+    const { clock } = this.#parts;
+    this.#cancelAlarm = clock.schedule(Math.max(0, wakeMs - clock.nowMs()), () => {
+      this.#alarmAtMs = null;
+      this.#feed({ type: 'tick', nowMs: clock.nowMs() });
+    });
+  }
+}
+
+/** What the caller itself did wrong is final; whatever else befalls a link is worth another node. */
+function sendError(error: unknown): MeshError {
+  const meshError = MeshError.from(error, 'LINK_FAILED');
+  if (meshError.retryable || meshError.code === 'TOO_LARGE') return meshError;
+  return new MeshError('LINK_FAILED', meshError.message, { cause: meshError });
+}
+
+function checkDeadline(deadlineMs: number): number {
+  if (deadlineMs > 0 && deadlineMs <= REQUEST_DEADLINE_MS_MAX) return deadlineMs;
+  throw new MeshError('BAD_INPUT', `deadlineMs is ${deadlineMs}, limit above 0 to ${REQUEST_DEADLINE_MS_MAX}`);
+}
