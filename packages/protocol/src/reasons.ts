@@ -71,7 +71,6 @@ export const REASONS = {
   NOT_ASSIGNED: facts(true, 'The node does not hold this stage.', 'Take a fresh placement.'),
   STALE_EPOCH: facts(true, 'The work belongs to an older placement.', 'Take a fresh placement.'),
   EXECUTION_FAILED: facts(true, 'The model failed while it ran.', 'It is tried on another node.'),
-  OUTPUT_NOT_FINITE: facts(true, 'A node returned NaN or infinity for finite inputs.', 'It is tried on another node.'),
   INTERNAL: facts(true, 'Something broke that should not have.', 'Report it with the log.'),
 } as const satisfies Readonly<Record<string, ReasonFacts>>;
 
@@ -103,6 +102,9 @@ export class MeshError extends Error {
   /** Any thrown value as a `MeshError`, itself if it is one. */
   static from(error: unknown, code: ReasonCode = 'INTERNAL'): MeshError {
     if (error instanceof MeshError) return error;
-    return new MeshError(code, error instanceof Error ? error.message : String(error), { cause: error });
+    if (error instanceof Error) return new MeshError(code, error.message, { cause: error });
+    // An object's own toString may throw: its cause is kept, its text is not asked for.
+    const isObject = typeof error === 'object' || typeof error === 'function';
+    return new MeshError(code, isObject ? REASONS[code].meaning : String(error), { cause: error });
   }
 }
