@@ -1,6 +1,7 @@
 /** Identifiers, each made by one parser: parse at the door, trust inside. */
 import type { Brand } from '@shoal/base';
 import * as z from 'zod/mini';
+import { parseWith } from './parse.ts';
 
 /** One peer's stay in a mesh: given by the coordinator at admission, kept over reconnects. */
 export type PeerId = Brand<string, 'PeerId'>;
@@ -15,9 +16,11 @@ export const peerIdSchema: z.ZodMiniType<PeerId> = id as unknown as z.ZodMiniTyp
 export const requestIdSchema: z.ZodMiniType<RequestId> = id as unknown as z.ZodMiniType<RequestId>;
 export const assignmentIdSchema: z.ZodMiniType<AssignmentId> = id as unknown as z.ZodMiniType<AssignmentId>;
 
-export const peerId = (text: string): PeerId => peerIdSchema.parse(text);
-export const requestId = (text: string): RequestId => requestIdSchema.parse(text);
-export const assignmentId = (text: string): AssignmentId => assignmentIdSchema.parse(text);
+/** These throw a MeshError BAD_INPUT: their texts come from this side's own callers. */
+export const peerId = (text: string): PeerId => parseWith(peerIdSchema, text, 'peer id', 'BAD_INPUT');
+export const requestId = (text: string): RequestId => parseWith(requestIdSchema, text, 'request id', 'BAD_INPUT');
+export const assignmentId = (text: string): AssignmentId =>
+  parseWith(assignmentIdSchema, text, 'assignment id', 'BAD_INPUT');
 
 /** Model names are folder names and URL segments. */
 export const modelNameSchema = z.string().check(z.regex(/^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/));

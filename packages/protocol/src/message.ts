@@ -5,14 +5,16 @@
  *   [ n: u32 ] [ header ] [ body … ]
  *
  * `n` is little-endian. The header is UTF-8 JSON of a channel message; the body is the concatenation of the
- * tensors that the header lists, in its order, with no padding.
+ * tensors that the header lists, in its order, with no padding. Rules MS in SPEC.md.
  */
-import type * as z from 'zod/mini';
 import { channelMessageSchema, type ChannelMessage, type TensorHeader } from './channel.ts';
 import { MESSAGE_HEADER_BYTES_MAX } from './limits.ts';
+import { parseWith } from './parse.ts';
 import { MeshError } from './reasons.ts';
+import { checkBodies, checkTensors } from './tensor-headers.ts';
 
 const LENGTH_BYTES = 4;
+const HEADER_JSON_BYTES_MAX = MESSAGE_HEADER_BYTES_MAX - LENGTH_BYTES;
 
 /** One tensor ready for the wire. `data` holds `header.bytes` bytes. */
 export interface EncodedTensor {
@@ -28,16 +30,29 @@ export interface DecodedMessage {
 
 const tensorsOf = (message: ChannelMessage): readonly TensorHeader[] => ('tensors' in message ? message.tensors : []);
 
-/** The parts of a message in order, ready to be cut into chunks; bodies are not copied. */
+/**
+ * The parts of a message in order, ready to be cut into chunks; bodies are not copied.
+ * @throws MeshError TOO_LARGE, or BAD_FRAME where bodies and headers do not fit each other
+ */
 export function encodeMessage(message: ChannelMessage, bodies: readonly Uint8Array[] = []): Uint8Array[] {
   const json = new TextEncoder().encode(JSON.stringify(message));
-  if (json.length > MESSAGE_HEADER_BYTES_MAX) {
-    throw new MeshError('TOO_LARGE', `message header of ${json.length} bytes, limit ${MESSAGE_HEADER_BYTES_MAX} bytes`);
+  if (json.length > HEADER_JSON_BYTES_MAX) {
+    throw new MeshError('TOO_LARGE', `message header of ${json.length} bytes, limit ${HEADER_JSON_BYTES_MAX} bytes`);
   }
+  checkFit(message);
+  checkBodies(tensorsOf(message), bodies);
   const head = new Uint8Array(LENGTH_BYTES + json.length);
   new DataView(head.buffer).setUint32(0, json.length, true);
   head.set(json, LENGTH_BYTES);
   return [head, ...bodies];
+}
+
+/** What no schema says: how the fields of a message must fit each other. */
+function checkFit(message: ChannelMessage): void {
+  if (message.type === 'work' && message.stage >= message.route.length) {
+    throw new MeshError('BAD_FRAME', `stage is ${message.stage}, the route has ${message.route.length} stages`);
+  }
+  checkTensors(tensorsOf(message));
 }
 
 /**
@@ -46,14 +61,16 @@ export function encodeMessage(message: ChannelMessage, bodies: readonly Uint8Arr
  */
 export function decodeMessage(bytes: Uint8Array): DecodedMessage {
   if (bytes.length < LENGTH_BYTES) throw new MeshError('BAD_FRAME', `message of ${bytes.length} bytes has no length`);
-  const headerBytes = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
-  if (headerBytes > MESSAGE_HEADER_BYTES_MAX || LENGTH_BYTES + headerBytes > bytes.length) {
+  const headerBytes = new DataView(bytes.buffer, bytes.byteOffset, LENGTH_BYTES).getUint32(0, true);
+  const headerBytesMax = Math.min(HEADER_JSON_BYTES_MAX, bytes.length - LENGTH_BYTES);
+  if (headerBytes > headerBytesMax) {
     throw new MeshError(
       'BAD_FRAME',
-      `message header is said to be ${headerBytes} bytes, limit ${Math.min(MESSAGE_HEADER_BYTES_MAX, bytes.length - LENGTH_BYTES)} bytes`,
+      `message header is said to be ${headerBytes} bytes, limit ${headerBytesMax} bytes`,
     );
   }
   const message = parseHeader(bytes.subarray(LENGTH_BYTES, LENGTH_BYTES + headerBytes));
+  checkFit(message);
   const bodies: Uint8Array[] = [];
   let offset = LENGTH_BYTES + headerBytes;
   for (const tensor of tensorsOf(message)) {
@@ -78,16 +95,4 @@ function parseHeader(bytes: Uint8Array): ChannelMessage {
     throw new MeshError('BAD_FRAME', 'message header is not JSON', { cause: error });
   }
   return parseWith(channelMessageSchema, json, 'message header');
-}
-
-/**
- * Validates `value` at the door.
- * @throws MeshError BAD_FRAME with the path of the first field at fault
- */
-export function parseWith<Schema extends z.ZodMiniType>(schema: Schema, value: unknown, what: string): z.infer<Schema> {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data as z.infer<Schema>;
-  const issue = parsed.error.issues[0];
-  const path = issue === undefined || issue.path.length === 0 ? 'value' : issue.path.map(String).join('.');
-  throw new MeshError('BAD_FRAME', `${what}: ${path}: ${issue?.message ?? 'invalid'}`);
 }

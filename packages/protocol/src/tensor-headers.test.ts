@@ -1,0 +1,74 @@
+import { describe, expect, test } from 'vitest';
+import type { TensorHeader } from './channel.ts';
+import { DATA_MESSAGE_BYTES_MAX } from './limits.ts';
+import { checkBodies, checkTensors } from './tensor-headers.ts';
+
+const header = (over: Partial<TensorHeader>): TensorHeader => ({
+  name: 'x',
+  dtype: 'float32',
+  shape: [2, 3],
+  encoding: 'raw',
+  bytes: 24,
+  ...over,
+});
+const HUGE = 0x7fff_ffff;
+
+describe('headers', () => {
+  test.each<[string, Partial<TensorHeader>, string]>([
+    ['[MS4]', { bytes: 23 }, 'has 23 bytes, float32 [2, 3] as raw takes 24'],
+    ['[MS4]', { dtype: 'int32', bytes: 6 }, 'has 6 bytes, int32 [2, 3] as raw takes 24'],
+    ['[MS4]', { dtype: 'bool' }, 'has 24 bytes, bool [2, 3] as raw takes 6'],
+    ['[MS4]', { shape: [] }, 'has 24 bytes, float32 [] as raw takes 4'],
+    ['[MS4]', { shape: [0, HUGE], bytes: 4 }, 'has 4 bytes, float32 [0, 2147483647] as raw takes 0'],
+    ['[MS4]', { shape: Array.from({ length: 8 }, () => HUGE) }, 'has 24 bytes, float32 [2147483647, '],
+    ['[MS5]', { dtype: 'string', bytes: 23 }, 'has 23 bytes, string [2, 3] as raw takes at least 24'],
+    ['[MS5]', { dtype: 'string', shape: [HUGE] }, 'has 24 bytes, string [2147483647] as raw takes at least'],
+    ['[MS5]', { encoding: 'palette8', bytes: 9 }, 'has 9 bytes, float32 [2, 3] as palette8 takes at least 10'],
+    ['[MS5]', { encoding: 'palette8', shape: [HUGE, HUGE] }, 'has 24 bytes, float32 [2147483647, 2147483647] as'],
+    ['[MS5]', { encoding: 'palette8', dtype: 'int32' }, 'is int32 [2, 3] as palette8, expected float32'],
+    ['[MS6]', { name: '__proto__' }, 'has a name that is not allowed'],
+  ])('%s %j is refused', (_, over, reason) => {
+    const refused = header(over);
+    expect(() => checkTensors([refused])).toThrow(`BAD_FRAME: tensor "${refused.name}" ${reason}`);
+    expect(() => checkTensors([header({ name: 'good' }), refused])).toThrow('BAD_FRAME');
+  });
+
+  test.each<[string, Partial<TensorHeader>]>([
+    ['[MS4]', {}],
+    ['[MS4]', { dtype: 'int32' }],
+    ['[MS4]', { dtype: 'bool', bytes: 6 }],
+    ['[MS4]', { shape: [], bytes: 4 }],
+    ['[MS4]', { shape: [0, HUGE, HUGE], bytes: 0 }],
+    ['[MS5]', { dtype: 'string' }],
+    ['[MS5]', { dtype: 'string', bytes: 999 }],
+    ['[MS5]', { encoding: 'palette8', bytes: 10 }],
+    ['[MS6]', { name: 'constructor' }],
+  ])('%s %j is accepted', (_, over) => {
+    expect(() => checkTensors([header(over)])).not.toThrow();
+  });
+
+  test('[MS6] a tensor listed twice is refused', () => {
+    expect(() => checkTensors([header({}), header({ shape: [], bytes: 4 })])).toThrow('tensor "x" is listed twice');
+  });
+});
+
+describe('bodies', () => {
+  test('[MS7] as many as headers, each as long as its header says', () => {
+    expect(() => checkBodies([header({})], [new Uint8Array(24)])).not.toThrow();
+    expect(() => checkBodies([header({})], [])).toThrow('message has 0 bodies, its header lists 1 tensors');
+    expect(() => checkBodies([header({})], [new Uint8Array(23)])).toThrow(
+      'tensor "x" has 23 bytes, its header says 24',
+    );
+  });
+
+  test('[MS7] no more bytes than one message carries', () => {
+    const half = DATA_MESSAGE_BYTES_MAX / 2;
+    const body = new Uint8Array(half);
+    const two = ['a', 'b'].map((name) => header({ name, dtype: 'bool', shape: [half], bytes: half }));
+    expect(() => checkBodies(two, [body, body])).not.toThrow();
+    const three = [...two, header({ name: 'c', dtype: 'bool', shape: [1], bytes: 1 })];
+    expect(() => checkBodies(three, [body, body, new Uint8Array(1)])).toThrow(
+      'TOO_LARGE: tensors of 16777217 bytes in one message, limit 16777216 bytes',
+    );
+  });
+});
