@@ -105,7 +105,8 @@ function placeholderShape(node: GraphNode): readonly number[] | null {
 function placeholderEntries(graph: GraphDef): readonly Entry[] {
   const entries: Entry[] = [];
   for (const node of graph.nodes.values()) {
-    if (!isPlaceholder(node)) continue;
+    // A placeholder with a default need not be fed.
+    if (!isPlaceholder(node) || node.inputs.length > 0) continue;
     const dtype = outputDtype(node);
     // A placeholder for a resource has no element type and is bound by tfjs itself.
     if (dtype === undefined) continue;

@@ -34,6 +34,8 @@ export interface KerasModel {
   readonly calls: readonly LayerCall[];
   readonly inputs: readonly ModelEnd[];
   readonly outputs: readonly ModelEnd[];
+  /** Whether the file had models inside the model. */
+  readonly hasNestedModels: boolean;
 }
 
 /** Canonical name of a tensor: the layer's name alone for its first output of its first call. */
@@ -55,7 +57,13 @@ export function readKerasModel(topology: JsonRecord): KerasModel {
     inputs.map((end) => end.tensor),
   );
   const names = root.scope.outputs.map((end) => end.layer);
-  return { layers: unfolding.layers, calls: unfolding.calls, inputs, outputs: namedEnds(names, outputs) };
+  return {
+    layers: unfolding.layers,
+    calls: unfolding.calls,
+    inputs,
+    outputs: namedEnds(names, outputs),
+    hasNestedModels: root.nested.size > 0,
+  };
 }
 
 const ROOT = 'modelTopology.config';

@@ -29,3 +29,5 @@ export const JSON_DEPTH_MAX = 96;
 export const JSON_VALUES_MAX = 8_388_608;
 /** Models inside models of a Keras configuration. */
 export const NESTED_MODELS_MAX = 8;
+/** Elements of an integer constant that shape inference reads: enough for shapes, axes and paddings. */
+export const CONSTANT_VALUES_MAX = 64;

@@ -72,7 +72,7 @@ describe('readModel of a LayersModel', () => {
     const model = readModel(sequential);
     expect(model.signatures['serving_default']).toEqual({
       inputs: { first_input: { dtype: 'float32', shape: [-1, 3], tensor: 'first_input' } },
-      outputs: { second: { dtype: 'float32', shape: null, tensor: 'second' } },
+      outputs: { second: { dtype: 'float32', shape: [-1, 2], tensor: 'second' } },
     });
     expect(model.weights.map((w) => [w.name, w.offset, w.bytes])).toEqual([
       ['first/kernel', 0, 12],
@@ -97,8 +97,8 @@ describe('readModel of a LayersModel', () => {
         right: { dtype: 'float32', shape: [-1, 3], tensor: 'right' },
       },
       outputs: {
-        shared: { dtype: 'float32', shape: null, tensor: 'shared:1:0' },
-        tower: { dtype: 'float32', shape: null, tensor: 'hidden' },
+        shared: { dtype: 'float32', shape: [-1, 4], tensor: 'shared:1:0' },
+        tower: { dtype: 'float32', shape: [-1, 4], tensor: 'hidden' },
       },
     });
     if (model.topology.format !== 'layers-model') throw new Error('format');
@@ -116,7 +116,7 @@ describe('readModel of a LayersModel', () => {
   it('reads the forms of Keras 3', () => {
     expect(readModel(keras3).signatures['serving_default']).toEqual({
       inputs: { x: { dtype: 'int32', shape: [-1, 3], tensor: 'x' } },
-      outputs: { out: { dtype: 'float32', shape: null, tensor: 'out' } },
+      outputs: { out: { dtype: 'float32', shape: [-1, 2], tensor: 'out' } },
     });
   });
 });

@@ -2,15 +2,18 @@
  * The door for models: takes a tfjs model.json of any origin and gives a checked description, or says what
  * is wrong. Nothing behind this door reads the JSON unchecked.
  */
-import { DEFAULT_SIGNATURE, type Signature } from '@shoal/protocol';
+import { DEFAULT_SIGNATURE, type Signature, type TensorSpec } from '@shoal/protocol';
 import type { ModelFormat, StoredWeight } from '../manifest.ts';
 import { readGraphDef, type GraphDef } from './graph-def.ts';
+import type { TensorInfo } from './graph-op.ts';
+import { inferGraphTensors, type Constants } from './graph-shapes.ts';
 import { graphSignature } from './graph-signature.ts';
 import { asRecord, checkJsonBounds, isRecord, property, type JsonRecord } from './json.ts';
 import { readKerasModel, type KerasModel } from './keras-model.ts';
+import { inferKerasTensors } from './keras-parts.ts';
 import { kerasSignature } from './keras-signature.ts';
 import { ModelError } from './model-error.ts';
-import { loadedBytes, readWeightsManifest, type ReadWeightBytes } from './weights-manifest.ts';
+import { loadedBytes, readConstants, readWeightsManifest, type ReadWeightBytes } from './weights-manifest.ts';
 
 /** The topology behind a description, checked. */
 export type ModelTopology =
@@ -30,14 +33,18 @@ export interface ModelDescription {
   readonly weightBytes: number;
   /** Bytes of `weights` once loaded, expanded to four bytes an element. */
   readonly memoryBytes: number;
-  /** By signature name; tfjs models have one, `serving_default`. An output's shape may be null (see shapes.ts). */
+  /** By signature name; tfjs models have one, `serving_default`. An output's shape is null where only a run tells. */
   readonly signatures: Readonly<Record<string, Signature>>;
+  /** Elements of small integer weights, which carry shapes and axes; empty without `readWeightBytes`. */
+  readonly constants: Constants;
+  /** The file without its weights manifest. */
+  readonly source: JsonRecord;
   /** Set if tfjs must run a second graph before the first request, such as one that fills hash tables. */
   readonly hasInitializer: boolean;
 }
 
 export interface ReadModelOptions {
-  /** Needed only for models with weights of dtype string. */
+  /** Needed for models with weights of dtype string; lets more shapes of a GraphModel be inferred. */
   readonly readWeightBytes?: ReadWeightBytes;
 }
 
@@ -53,10 +60,12 @@ export function readModel(modelJson: unknown, options: ReadModelOptions = {}): M
   const manifest = readWeightsManifest(property(model, 'weightsManifest'), options.readWeightBytes);
   const topology: ModelTopology =
     format === 'graph-model' ? { format, graph: readGraphDef(record) } : { format, keras: readKerasModel(record) };
+  const constants = readConstants(manifest.weights, options.readWeightBytes);
   const signature =
     topology.format === 'graph-model'
-      ? graphSignature(topology.graph, declaredSignature(model))
-      : kerasSignature(topology.keras);
+      ? completeGraphSignature(topology.graph, declaredSignature(model), manifest.weights, constants)
+      : completeKerasSignature(topology.keras);
+  const { weightsManifest: _, ...source } = model;
   return {
     format,
     topology,
@@ -66,8 +75,49 @@ export function readModel(modelJson: unknown, options: ReadModelOptions = {}): M
     weightBytes: manifest.weights.reduce((sum, weight) => sum + weight.bytes, 0),
     memoryBytes: manifest.weights.reduce((sum, weight) => sum + loadedBytes(weight), 0),
     signatures: { [DEFAULT_SIGNATURE]: signature },
+    constants,
+    source,
     hasInitializer: hasInitializer(model),
   };
+}
+
+function completeGraphSignature(
+  graph: GraphDef,
+  declared: unknown,
+  weights: readonly StoredWeight[],
+  constants: Constants,
+): Signature {
+  const signature = graphSignature(graph, declared);
+  const tensors = inferGraphTensors(
+    graph,
+    new Map(weights.map((weight) => [weight.name, weight])),
+    constants,
+    signature,
+  );
+  return withOutputs(signature, (tensor) => {
+    const [node = '', output = '0'] = tensor.split(':');
+    // The declared element type, or that of the attributes, stands.
+    return { dtype: null, shape: tensors.get(node)?.[Number(output)]?.shape ?? null };
+  });
+}
+
+function completeKerasSignature(keras: KerasModel): Signature {
+  const tensors = inferKerasTensors(keras);
+  return withOutputs(kerasSignature(keras), (tensor) => tensors.get(tensor));
+}
+
+/** Fills in what the file leaves out of its outputs, as far as it can be inferred. */
+function withOutputs(signature: Signature, inferred: (tensor: string) => TensorInfo | undefined): Signature {
+  const outputs = Object.entries(signature.outputs).map(([name, spec]): [string, TensorSpec] => {
+    const info = inferred(spec.tensor);
+    return [
+      name,
+      spec.shape === null && info !== undefined
+        ? { ...spec, dtype: info.dtype ?? spec.dtype, shape: info.shape }
+        : spec,
+    ];
+  });
+  return { ...signature, outputs: Object.fromEntries(outputs) };
 }
 
 /** Early converters wrote no `format`: a GraphDef has nodes, a Keras model a class name. */

@@ -5,7 +5,6 @@
 import type { DType } from '@shoal/protocol';
 import { asArray, asInteger, asRecord, isRecord, property, type JsonRecord } from './json.ts';
 import { DIMENSION_MAX, RANK_MAX } from './limits.ts';
-import { ModelError } from './model-error.ts';
 
 /** `DataType` of types.proto, by number; tfjs narrows 64-bit and 8-bit integers to int32 and doubles to float32. */
 const DTYPE_BY_ENUM_NAME: ReadonlyMap<string, DType> = new Map<string, DType>([
@@ -117,14 +116,4 @@ export function textAttribute(attributes: JsonRecord, name: string): string | un
     }
   }
   return text;
-}
-
-/** The function that an attribute names, as control-flow operations do. */
-export function functionAttribute(attributes: JsonRecord, name: string, field: string): string | undefined {
-  const func = property(attribute(attributes, name) ?? {}, 'func');
-  if (func === undefined) return undefined;
-  const called = property(asRecord(func, `${field}.attr.${name}.func`), 'name');
-  if (typeof called !== 'string')
-    throw new ModelError('malformed', `${field}.attr.${name}.func.name`, 'expected a string');
-  return called;
 }

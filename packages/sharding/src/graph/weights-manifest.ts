@@ -7,6 +7,7 @@ import { DTYPES, elementCount, type DType } from '@shoal/protocol';
 import type { StoredWeight } from '../manifest.ts';
 import { asArray, asInteger, asName, asRecord, asString, property } from './json.ts';
 import {
+  CONSTANT_VALUES_MAX,
   DIMENSION_MAX,
   MODEL_BYTES_MAX,
   PATH_CHARS_MAX,
@@ -81,6 +82,25 @@ export function readWeightsManifest(manifest: unknown, readBytes: ReadWeightByte
   }
   if (offset > 0 && files.length === 0) throw new ModelError('missing', 'weightsManifest', 'weights without files');
   return { files, weights, fileBytes: offset };
+}
+
+/** Elements of int32 weights that are small enough to be shapes, axes or paddings, by weight name. */
+export function readConstants(
+  weights: readonly StoredWeight[],
+  readBytes: ReadWeightBytes | undefined,
+): ReadonlyMap<string, readonly number[]> {
+  const constants = new Map<string, readonly number[]>();
+  for (const { name, dtype, shape, offset, bytes, quantization } of readBytes === undefined ? [] : weights) {
+    if (dtype !== 'int32' || quantization !== undefined || elementCount(shape) > CONSTANT_VALUES_MAX) continue;
+    const stored = readBytes?.(offset, bytes);
+    if (stored?.length !== bytes) throw new ModelError('weight-bytes', `weight "${name}"`, 'the files end inside it');
+    const view = new DataView(stored.buffer, stored.byteOffset, bytes);
+    constants.set(
+      name,
+      Array.from({ length: bytes / 4 }, (_, i) => view.getInt32(i * 4, true)),
+    );
+  }
+  return constants;
 }
 
 /** Bytes that a weight takes in memory once expanded to float32, int32 or one word a bool. */

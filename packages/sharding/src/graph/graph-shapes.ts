@@ -1,0 +1,107 @@
+/** Shapes of all tensors of a GraphDef, as far as they are known without running it. */
+import type { Signature } from '@shoal/protocol';
+import type { StoredWeight } from '../manifest.ts';
+import { ARRAY_SHAPES } from './graph-array-shapes.ts';
+import { COMPUTE_SHAPES } from './graph-compute-shapes.ts';
+import type { GraphDef, GraphNode } from './graph-def.ts';
+import { UNKNOWN_TENSOR, type Operation, type TensorInfo } from './graph-op.ts';
+import { outputDtype } from './graph-signature.ts';
+import { CONSTANT_VALUES_MAX, NODE_INPUTS_MAX } from './limits.ts';
+import { plausible } from './shape.ts';
+
+/** Elements of small integer weights by name (see `readConstants`). */
+export type Constants = ReadonlyMap<string, readonly number[]>;
+
+/** Outputs of each node, by node name and output index; an index beyond the list is not known. */
+export type GraphTensors = ReadonlyMap<string, readonly TensorInfo[]>;
+
+/**
+ * Infers in an order in which each node follows its inputs. Nodes of a loop stay unknown, as do outputs of
+ * operations that no table has.
+ */
+export function inferGraphTensors(
+  graph: GraphDef,
+  weights: ReadonlyMap<string, StoredWeight>,
+  constants: Constants,
+  signature: Signature,
+): GraphTensors {
+  const tensors = new Map<string, readonly TensorInfo[]>();
+  for (const spec of Object.values(signature.inputs)) {
+    const [node = '', output = '0'] = spec.tensor.split(':');
+    if (output === '0') tensors.set(node, [{ dtype: spec.dtype, shape: spec.shape }]);
+  }
+  const reads = outputsRead(graph);
+  for (const node of dataOrder(graph)) {
+    if (tensors.has(node.name)) continue;
+    const weight = weights.get(node.name);
+    tensors.set(
+      node.name,
+      weight === undefined ? inferNode(node, reads.get(node.name) ?? 1, tensors) : [constantInfo(weight, constants)],
+    );
+  }
+  return tensors;
+}
+
+export function constantInfo(weight: StoredWeight, constants: Constants): TensorInfo {
+  const info: TensorInfo = { dtype: weight.dtype, shape: weight.shape };
+  const value = constants.get(weight.name);
+  return value === undefined ? info : { ...info, value };
+}
+
+export function operationOf(node: GraphNode, outputs: number, tensors: GraphTensors): Operation {
+  return {
+    node,
+    attributes: node.attributes,
+    inputs: node.inputs
+      .filter((input) => !input.control)
+      .map((input) => tensors.get(input.node)?.[input.output] ?? UNKNOWN_TENSOR),
+    dtype: outputDtype(node) ?? null,
+    outputsRead: outputs,
+  };
+}
+
+function inferNode(node: GraphNode, outputs: number, tensors: GraphTensors): readonly TensorInfo[] {
+  const operation = operationOf(node, outputs, tensors);
+  const infer = COMPUTE_SHAPES.get(node.op) ?? ARRAY_SHAPES.get(node.op);
+  const inferred = infer?.(operation) ?? [{ ...UNKNOWN_TENSOR, dtype: operation.dtype }];
+  return inferred.slice(0, outputs).map(({ dtype, shape, value }) => {
+    const info: TensorInfo = { dtype, shape: plausible(shape) };
+    return value === undefined || value.length > CONSTANT_VALUES_MAX ? info : { ...info, value };
+  });
+}
+
+/** Highest output index that anyone reads, plus one. */
+function outputsRead(graph: GraphDef): ReadonlyMap<string, number> {
+  const reads = new Map<string, number>();
+  for (const node of graph.nodes.values()) {
+    for (const input of node.inputs) {
+      reads.set(input.node, Math.min(Math.max(reads.get(input.node) ?? 1, input.output + 1), NODE_INPUTS_MAX));
+    }
+  }
+  return reads;
+}
+
+/** Nodes after the nodes whose tensors they read; those of a loop are left out. */
+function dataOrder(graph: GraphDef): readonly GraphNode[] {
+  const waitsFor = new Map<string, number>();
+  const readers = new Map<string, GraphNode[]>();
+  const ready: GraphNode[] = [];
+  for (const node of graph.nodes.values()) {
+    const inputs = node.inputs.filter((input) => !input.control);
+    waitsFor.set(node.name, inputs.length);
+    if (inputs.length === 0) ready.push(node);
+    for (const input of inputs) {
+      const list = readers.get(input.node);
+      if (list === undefined) readers.set(input.node, [node]);
+      else list.push(node);
+    }
+  }
+  for (let next = 0; next < ready.length; next += 1) {
+    for (const reader of readers.get(ready[next]?.name ?? '') ?? []) {
+      const left = (waitsFor.get(reader.name) ?? 0) - 1;
+      waitsFor.set(reader.name, left);
+      if (left === 0) ready.push(reader);
+    }
+  }
+  return ready;
+}
