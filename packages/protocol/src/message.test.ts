@@ -3,7 +3,12 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { ChannelMessage, TensorHeader } from './channel.ts';
 import { peerId, requestId } from './ids.ts';
-import { CONTROL_MESSAGE_BYTES_MAX, MESSAGE_HEADER_BYTES_MAX } from './limits.ts';
+import {
+  CONTROL_MESSAGE_BYTES_MAX,
+  CREDIT_WINDOW_BYTES,
+  MESSAGE_HEADER_BYTES_MAX,
+  MESSAGES_AHEAD_MAX,
+} from './limits.ts';
 import { decodeMessage, encodeMessage } from './message.ts';
 import { MeshError, REASON_CODES } from './reasons.ts';
 
@@ -271,6 +276,13 @@ describe('refusals of the sender', () => {
 
   test('[MS8] the longest control message fits the control stream', () => {
     expect(MESSAGE_HEADER_BYTES_MAX).toBeLessThanOrEqual(CONTROL_MESSAGE_BYTES_MAX);
+  });
+
+  test('[RA8] a credit window has no room for more messages than may be begun', () => {
+    const shortest = { requestId: requestId('r'), microbatch: 0, attempt: 0, epoch: 0 };
+    const bytes = join(encodeMessage({ type: 'cancel', ...shortest })).length;
+    expect(bytes).toBe(74);
+    expect(bytes * MESSAGES_AHEAD_MAX).toBeGreaterThan(CREDIT_WINDOW_BYTES);
   });
 });
 
