@@ -21,3 +21,4 @@ export {
 } from './manifest.ts';
 export { replicate, type ModelDemand, type NodeSupply } from './replicate.ts';
 export { decodeTensor, encodeTensor } from './codec.ts';
+export { checkInputs, rowsOf, signatureOf, type CheckedInputs } from './request-inputs.ts';

@@ -58,6 +58,7 @@ export const manifestSchema = z.strictObject({
   /** What the weights take once loaded, four bytes an element. */
   memoryBytes: byteCount,
   signatures: z.record(z.string(), signatureSchema),
+  rowsIndependent: z.boolean(),
   golden: z.array(goldenVectorSchema),
   classNames: z.nullable(z.array(z.string())),
 });

@@ -32,7 +32,7 @@ import { isTensorData, isTensorLike, type TensorPort } from '../tensor-port.ts';
 import type { Transport } from '../connection.ts';
 import { ModelClient, type Outcome } from './model-client.ts';
 import { predictStream } from './predict-stream.ts';
-import { signatureOf } from './request-inputs.ts';
+import { signatureOf } from '@shoal/sharding';
 
 const WATCH_DEADLINE_MS = 10_000;
 const STREAM_IN_FLIGHT = 32;

@@ -20,10 +20,9 @@ import {
   type TensorData,
 } from '@shoal/protocol';
 import { createDispatch, dispatch, nextWakeMs, type DispatchEvent, type Flight } from '@shoal/scheduling';
-import { decodeTensor, encodeTensor } from '@shoal/sharding';
 import type { Links } from '../links.ts';
 import type { MicrobatchTrace, PredictOptions } from '../sdk.ts';
-import { checkInputs, rowsOf, signatureOf, type CheckedInputs } from './request-inputs.ts';
+import { checkInputs, decodeTensor, encodeTensor, rowsOf, signatureOf, type CheckedInputs } from '@shoal/sharding';
 import { checkOutputs, joinOutputs, type OutputPart } from './request-outputs.ts';
 
 /** A request's outcome in plain tensors. */

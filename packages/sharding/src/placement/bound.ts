@@ -22,7 +22,14 @@ export function throughputBound(problem: Problem, nodesMax = Infinity): number {
   return Math.min(plain.value, priceAll(problem, allCuts(problem), sought, nodesMax).value);
 }
 
+export function lpNodePrices(problem: Problem): { values: Float64Array; bound: number } {
+  const sought = seekPrices(problem, coarseCuts(problem), Infinity);
+  const p = priceAll(problem, allCuts(problem), sought, Infinity);
+  return { values: p.values, bound: p.value };
+}
+
 interface Pricing {
+  readonly values: Float64Array;
   readonly value: number;
   /** For each segment between neighbouring cuts of the problem: rows/ms that the best ranges give it. */
   readonly covered: Float64Array;
@@ -64,7 +71,7 @@ function priceAll(problem: Problem, cuts: Int32Array, price: Float64Array, nodes
   let value = 0;
   if (nodesMax < values.length) values.sort().reverse();
   for (let i = 0; i < Math.min(values.length, nodesMax); i++) value += values[i]!;
-  return { value, covered };
+  return { value, covered, values };
 }
 
 /** Multiplicative updates: a segment that the best ranges cover more than others becomes cheaper. */

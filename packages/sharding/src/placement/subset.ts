@@ -37,6 +37,7 @@ export class SubsetSearch {
   /** Of nodes that are alike, the first ones are used first. */
   readonly #canonical: Uint8Array;
   readonly #reach = new Map<number, Int32Array>();
+  readonly #scratch: Int32Array;
 
   constructor(problem: Problem, shape: Shape) {
     const n = problem.nodeCount;
@@ -44,6 +45,7 @@ export class SubsetSearch {
     this.#problem = problem;
     this.#shape = shape;
     this.#all = (1 << n) - 1;
+    this.#scratch = new Int32Array(problem.cutCount + 2);
     this.#size = new Uint8Array(1 << n);
     this.#speed = new Float64Array(1 << n);
     this.#canonical = new Uint8Array(1 << n).fill(1);
@@ -61,85 +63,92 @@ export class SubsetSearch {
 
   /** A placement whose every stage passes at least `rate` rows/ms, or undefined where there is none. */
   find(rate: number): readonly Group[] | undefined {
-    const { cutCount } = this.#problem;
-    const { stagesMin, stagesMax } = this.#shape;
+    const { cutCount, cost, bytes } = this.#problem;
+    const { stagesMin, stagesMax, replicasMax } = this.#shape;
     // Stages need counting only up to where the count stops mattering.
-    const counted = Number.isFinite(stagesMax) ? stagesMax : stagesMin;
-    const levels = counted + 1;
-    const arrivals: (Arrival[] | undefined)[] = Array.from({ length: levels * (this.#all + 1) });
-    const fronts: (readonly number[] | undefined)[] = Array.from({ length: levels * (this.#all + 1) });
+    const counted = Number.isFinite(stagesMax) ? stagesMax : Math.max(1, stagesMin);
+    const levels = stagesMin <= 1 && !Number.isFinite(stagesMax) ? 1 : counted + 1;
+    const arrivals: (Arrival[] | undefined)[] = [];
+    const fronts: (Int32Array | undefined)[] = [];
+    const thickness = this.#thickness(rate);
     arrivals[0] = [{ cut: 0, from: 0, members: 0, level: 0 }];
-    for (let used = 0; used <= this.#all; used++) {
+    for (let used = 0; used < this.#all; used++) {
+      const others = this.#all & ~used;
       for (let level = 0; level < levels; level++) {
-        const state = used * levels + level;
-        const fresh = this.#merge(fronts, arrivals[state], used, level, levels);
-        if (level === stagesMax) continue;
-        const nextLevel = Math.min(level + 1, counted);
-        const stagesLeft = Math.max(1, stagesMin - level);
+        const fresh = this.#merge(fronts, arrivals[used * levels + level], thickness, used, level, levels);
+        if (fresh === undefined || level === stagesMax) continue;
+        const nextLevel = Math.min(level + 1, levels - 1);
+        const spareMin = Math.max(0, stagesMin - level - 1);
         for (const from of fresh) {
           const reach = this.#reachTable(from);
-          const others = this.#all & ~used;
+          const need = rate * (cost[cutCount]! - cost[from]!);
+          if (this.#speed[others]! < need) continue;
           for (let members = others; members > 0; members = (members - 1) & others) {
-            if (this.#size[members]! > this.#shape.replicasMax || this.#canonical[used | members] === 0) continue;
-            if (this.#size[others]! - this.#size[members]! < stagesLeft - 1) continue;
-            const target = (used | members) * levels + nextLevel;
-            const spare = this.#speed[others & ~members]!;
-            let end = this.#lastAffordable(from, reach[members]!, this.#speed[members]! / rate);
+            const limit = reach[members]!;
+            if (limit === from || this.#canonical[used | members] === 0 || this.#size[members]! > replicasMax) continue;
+            const left = others & ~members;
+            if (this.#size[left]! < spareMin) continue;
+            // The layers that the nodes left over cannot compute have to be done by now.
+            const least = cost[cutCount]! - this.#speed[left]! / rate;
+            const most = cost[from]! + this.#speed[members]! / rate;
+            if (cost[limit]! < least || most < least) continue;
+            let end = limit;
+            if (cost[end]! > most) end = this.#lastWithin(from, limit, most);
             let thinnest = Infinity;
-            while (end > from) {
-              if (end < cutCount && spare < rate * (this.#problem.cost[cutCount]! - this.#problem.cost[end]!)) break;
-              if (this.#problem.bytes[end]! >= thinnest || this.#rate(members, from, end) < rate) {
-                end--;
-                continue;
-              }
-              if (end < cutCount || nextLevel >= stagesMin) {
-                (arrivals[target] ??= []).push({ cut: end, from, members, level });
-                if (end === cutCount) return this.#trace(arrivals, levels, used | members, nextLevel);
-                thinnest = this.#problem.bytes[end]!;
-              }
-              end--;
+            for (; end > from && cost[end]! >= least; end--) {
+              if (thickness[end]! >= thinnest || !this.#passes(members, from, end, rate)) continue;
+              if (end === cutCount && nextLevel < stagesMin && levels > 1) continue;
+              const target = (used | members) * levels + nextLevel;
+              (arrivals[target] ??= []).push({ cut: end, from, members, level });
+              if (end === cutCount) return this.#trace(arrivals, levels, used | members, nextLevel);
+              thinnest = thickness[end]!;
+              if (thinnest === 0) break;
             }
           }
         }
       }
     }
+    void bytes;
     return undefined;
+  }
+
+  /** Bytes at each cut, or 0 where no node could receive too slowly for them to matter at `rate`. */
+  #thickness(rate: number): Float64Array {
+    let slowest = Infinity;
+    for (const limit of this.#problem.receive) slowest = Math.min(slowest, limit);
+    return this.#problem.bytes.map((bytes, k) => (k === this.#problem.cutCount || bytes * rate <= slowest ? 0 : bytes));
   }
 
   /** Writes the front of a state from those of its subsets and its own arrivals; returns the cuts that are new in it. */
   #merge(
-    fronts: (readonly number[] | undefined)[],
+    fronts: (Int32Array | undefined)[],
     own: readonly Arrival[] | undefined,
+    thickness: Float64Array,
     used: number,
     level: number,
     levels: number,
-  ): readonly number[] {
-    const inherited: number[] = [];
+  ): readonly number[] | undefined {
+    const front = this.#scratch;
+    let size = 0;
     for (let rest = used; rest > 0; rest &= rest - 1) {
-      const front = fronts[(used & ~(rest & -rest)) * levels + level];
-      if (front !== undefined) inherited.push(...front);
+      const inherited = fronts[(used & ~(rest & -rest)) * levels + level];
+      if (inherited === undefined) continue;
+      if (size === 0) {
+        front.set(inherited);
+        size = inherited.length;
+      } else for (const cut of inherited) size = insert(front, size, cut, thickness);
     }
-    const old = this.#pareto(inherited);
     if (own === undefined) {
-      if (old.length > 0) fronts[used * levels + level] = old;
-      return [];
+      if (size > 0) fronts[used * levels + level] = front.slice(0, size);
+      return undefined;
     }
-    const front = this.#pareto([...old, ...own.map((arrival) => arrival.cut)]);
-    fronts[used * levels + level] = front;
-    return front.filter((cut) => !old.includes(cut));
-  }
-
-  /** The cuts that no other dominates, furthest first. */
-  #pareto(cuts: number[]): number[] {
-    const sorted = cuts.sort((a, b) => b - a);
-    const front: number[] = [];
-    let thinnest = Infinity;
-    for (const cut of sorted) {
-      if (this.#problem.bytes[cut]! >= thinnest) continue;
-      thinnest = this.#problem.bytes[cut]!;
-      front.push(cut);
-    }
-    return front;
+    const old = front.slice(0, size);
+    for (const arrival of own) size = insert(front, size, arrival.cut, thickness);
+    const merged = front.slice(0, size);
+    fronts[used * levels + level] = merged;
+    const fresh: number[] = [];
+    for (const cut of merged) if (!old.includes(cut)) fresh.push(cut);
+    return fresh;
   }
 
   /** For each set of nodes, the last cut to which every one of them can hold the layers after `from`. */
@@ -155,27 +164,26 @@ export class SubsetSearch {
     return table;
   }
 
-  /** The last cut up to `limit` whose layers after `from` cost at most `budgetMs`. */
-  #lastAffordable(from: number, limit: number, budgetMs: number): number {
+  /** The last cut in `[from, limit)` whose layers from the start cost at most `mostMs`. */
+  #lastWithin(from: number, limit: number, mostMs: number): number {
     const { cost } = this.#problem;
-    const most = cost[from]! + budgetMs;
-    if (cost[limit]! <= most) return limit;
     let low = from;
     let high = limit;
     while (high - low > 1) {
       const middle = (low + high) >> 1;
-      if (cost[middle]! <= most) low = middle;
+      if (cost[middle]! <= mostMs) low = middle;
       else high = middle;
     }
     return low;
   }
 
-  #rate(members: number, from: number, to: number): number {
-    let rate = 0;
+  #passes(members: number, from: number, to: number, rate: number): boolean {
+    let passed = 0;
     for (let rest = members; rest > 0; rest &= rest - 1) {
-      rate += nodeRate(this.#problem, 31 - Math.clz32(rest & -rest), from, to);
+      passed += nodeRate(this.#problem, 31 - Math.clz32(rest & -rest), from, to);
+      if (passed >= rate) return true;
     }
-    return rate;
+    return false;
   }
 
   #trace(
@@ -198,6 +206,19 @@ export class SubsetSearch {
     }
     return groups;
   }
+}
+
+/** Puts `cut` into a front of cuts, furthest first, in which each is thinner than those before it; returns its new size. */
+function insert(front: Int32Array, size: number, cut: number, thickness: Float64Array): number {
+  let at = 0;
+  while (at < size && front[at]! > cut) at++;
+  if (at < size && front[at] === cut) return size;
+  if (at > 0 && thickness[front[at - 1]!]! <= thickness[cut]!) return size;
+  let after = at;
+  while (after < size && thickness[front[after]!]! >= thickness[cut]!) after++;
+  front.copyWithin(at + 1, after, size);
+  front[at] = cut;
+  return size + 1 - (after - at);
 }
 
 export function indicesOf(mask: number): number[] {

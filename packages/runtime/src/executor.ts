@@ -1,0 +1,47 @@
+/**
+ * The executor port: whoever runs stages. The production one is TensorFlow.js in a worker of its own; every
+ * tensor that it makes for a run it has freed when the run is over.
+ */
+import type { BackendName, BackendReport, NamedTensors, Signature } from '@shoal/protocol';
+import type { ModelFormat } from '@shoal/sharding';
+
+/** A model as its shards gave it, checked against their digests. */
+export interface StageToLoad {
+  /** Names the stage from here on. */
+  readonly id: string;
+  readonly format: ModelFormat;
+  /** The model.json, UTF-8. */
+  readonly topology: Uint8Array<ArrayBuffer>;
+  /** The weight files, one after another. */
+  readonly weights: Uint8Array<ArrayBuffer>;
+  readonly signatures: Readonly<Record<string, Signature>>;
+}
+
+export interface RunResult {
+  /** By output name of the signature. */
+  readonly outputs: NamedTensors;
+  /** From having the inputs to having the outputs, copies to and from the device included. */
+  readonly computeMs: number;
+}
+
+export interface ExecutorMemory {
+  readonly tensors: number;
+  readonly bytes: number;
+}
+
+export interface Executor {
+  /** Whether this platform has a backend at all, before anything is tried. */
+  available(): Promise<readonly BackendName[]>;
+  /** Times the probe graph on a backend and checks its numbers. Never throws: the report says what went wrong. */
+  measure(backend: BackendName): Promise<BackendReport>;
+  /** Takes a backend for all that follows. */
+  use(backend: BackendName): Promise<void>;
+  load(stage: StageToLoad): Promise<void>;
+  run(stageId: string, signature: string, inputs: NamedTensors): Promise<RunResult>;
+  unload(stageId: string): Promise<void>;
+  memory(): Promise<ExecutorMemory>;
+  /** Ends the executor and whatever it is doing. */
+  stop(): void;
+  /** Called once when the executor dies by itself: a lost device, a crashed worker. */
+  onCrash(listener: (reason: string) => void): void;
+}

@@ -1,0 +1,5 @@
+export { chooseBackend, type BackendChoice } from './choose-backend.ts';
+export type { Executor, ExecutorMemory, RunResult, StageToLoad } from './executor.ts';
+export { NodeAgent } from './node-agent.ts';
+export type { NodeOptions, NodeParts } from './node-options.ts';
+export type { Digest, ShardSource, ShardStore } from './shard-store.ts';

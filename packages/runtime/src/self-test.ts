@@ -1,0 +1,80 @@
+/** A node proves itself: golden vectors on this device, this backend, these weights, before it serves. */
+import { MeshError, type NamedTensors, type Signature, type TensorData } from '@shoal/protocol';
+import { compareOutputs, goldenTensors, type Manifest } from '@shoal/sharding';
+import type { Executor } from './executor.ts';
+
+/** Speed taken for a model that has no golden vector and no input that could be made up; measured on real work. */
+const MS_PER_ROW_ASSUMED = 50;
+
+export interface SelfTestResult {
+  readonly passed: number;
+  readonly total: number;
+  /** Median compute time per batch row. */
+  readonly msPerRow: number;
+}
+
+/**
+ * Runs all golden vectors, the first one twice so that what is compiled at first use does not count as speed.
+ * @throws MeshError SELF_TEST_FAILED that names the vector, the output and the deviation
+ */
+export async function selfTest(
+  executor: Executor,
+  stageId: string,
+  manifest: Manifest,
+  onProgress: (passed: number) => void,
+): Promise<SelfTestResult> {
+  const total = manifest.golden.length;
+  if (total === 0) return { passed: 0, total, msPerRow: await dryRun(executor, stageId, manifest) };
+  const timesMs: number[] = [];
+  for (const [index, vector] of manifest.golden.entries()) {
+    const inputs = goldenTensors(vector.inputs);
+    if (index === 0) await executor.run(stageId, vector.signature, inputs);
+    const { outputs, computeMs } = await executor.run(stageId, vector.signature, inputs);
+    const comparison = compareOutputs(goldenTensors(vector.outputs), outputs, vector.relativeTolerance);
+    if (!comparison.ok) {
+      const what = comparison.reason ?? `deviates by ${comparison.worst.toExponential(1)}`;
+      throw new MeshError(
+        'SELF_TEST_FAILED',
+        `golden vector ${index + 1} of ${total}: output "${comparison.tensor ?? ''}" ${what}, limit ${vector.relativeTolerance}`,
+      );
+    }
+    timesMs.push(computeMs / rowsOf(manifest, inputs));
+    onProgress(index + 1);
+  }
+  return { passed: total, total, msPerRow: median(timesMs) };
+}
+
+/** Times a made-up input. A model that refuses it is no worse for it. */
+async function dryRun(executor: Executor, stageId: string, manifest: Manifest): Promise<number> {
+  const [name, signature] = Object.entries(manifest.signatures)[0] ?? [];
+  if (name === undefined || signature === undefined) return MS_PER_ROW_ASSUMED;
+  try {
+    const inputs = madeUpInputs(signature);
+    await executor.run(stageId, name, inputs);
+    const { computeMs } = await executor.run(stageId, name, inputs);
+    return computeMs / rowsOf(manifest, inputs);
+  } catch {
+    return MS_PER_ROW_ASSUMED;
+  }
+}
+
+function madeUpInputs(signature: Signature): NamedTensors {
+  const entries = Object.entries(signature.inputs).map(([name, spec]): [string, TensorData] => {
+    const shape = (spec.shape ?? [1]).map((size) => (size === -1 ? 1 : size));
+    const count = shape.reduce((product, size) => product * size, 1);
+    const values = { float32: Float32Array, int32: Int32Array, bool: Uint8Array } as const;
+    const data = spec.dtype === 'string' ? new Array<string>(count).fill('') : new values[spec.dtype](count);
+    return [name, { dtype: spec.dtype, shape, data }];
+  });
+  return Object.fromEntries(entries);
+}
+
+function rowsOf(manifest: Manifest, inputs: NamedTensors): number {
+  const [first] = Object.values(inputs);
+  return manifest.rowsIndependent ? Math.max(1, first?.shape[0] ?? 1) : 1;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+}
