@@ -228,6 +228,8 @@ export const modelInfoSchema = z.strictObject({
   signatures: z.record(z.string(), signatureSchema),
   /** Class names, index by index of the output, where the model has them. */
   classNames: z.nullable(z.array(text(256))),
+  /** Whether the rows of a batch may be computed apart: the first dimension of every input and output is the batch. */
+  rowsIndependent: z.boolean(),
   weightBytes: count,
 });
 export type ModelInfo = z.infer<typeof modelInfoSchema>;

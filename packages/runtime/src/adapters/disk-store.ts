@@ -1,0 +1,30 @@
+/** Shards on disk, one file each, named by digest. */
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ShardStore } from '../shard-store.ts';
+
+export function diskStore(folder: string): ShardStore {
+  const fileOf = (digest: string): string => join(folder, digest);
+  return {
+    async get(digest) {
+      try {
+        return new Uint8Array(await readFile(fileOf(digest)));
+      } catch (error) {
+        if (isMissing(error)) return undefined;
+        throw error;
+      }
+    },
+    async put(digest, bytes) {
+      await mkdir(folder, { recursive: true });
+      // Several nodes may share the folder: a shard appears whole or not at all.
+      const temporary = `${fileOf(digest)}.${process.pid}.part`;
+      await writeFile(temporary, bytes);
+      await rename(temporary, fileOf(digest));
+    },
+    async remove(digest) {
+      await rm(fileOf(digest), { force: true });
+    },
+  };
+}
+
+const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT';

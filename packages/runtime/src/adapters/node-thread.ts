@@ -1,0 +1,21 @@
+/** Entry of the worker thread. */
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { parentPort } from 'node:worker_threads';
+import nodeEndpoint from 'comlink/dist/umd/node-adapter.js';
+import { TfjsExecutor } from './tfjs-executor.ts';
+import { offerExecutor } from './thread-endpoint.ts';
+
+if (parentPort === null) throw new Error('this file is the entry of a worker thread');
+
+const dist = dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm'));
+const file = <Name extends string>(name: Name): string => join(dist, name);
+
+offerExecutor(
+  new TfjsExecutor({
+    'tfjs-backend-wasm.wasm': file('tfjs-backend-wasm.wasm'),
+    'tfjs-backend-wasm-simd.wasm': file('tfjs-backend-wasm-simd.wasm'),
+    'tfjs-backend-wasm-threaded-simd.wasm': file('tfjs-backend-wasm-threaded-simd.wasm'),
+  }),
+  nodeEndpoint(parentPort),
+);

@@ -1,0 +1,211 @@
+/** The executor port by TensorFlow.js, for the thread it runs in: a worker of a browser or of Node.js. */
+import * as tf from '@tensorflow/tfjs';
+import '@tensorflow/tfjs-backend-webgpu';
+import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
+import {
+  BACKENDS,
+  MeshError,
+  type BackendName,
+  type BackendReport,
+  type NamedTensors,
+  type Signature,
+  type TensorData,
+  type TensorValues,
+} from '@shoal/protocol';
+import type { ExecutorMemory, RunResult, StageToLoad } from '../executor.ts';
+import { measureProbe } from './probe-graph.ts';
+
+/** The executor as its worker offers it; the thread's end and its crash are seen from outside. */
+export interface ThreadExecutor {
+  available(): Promise<readonly BackendName[]>;
+  measure(backend: BackendName): Promise<BackendReport>;
+  use(backend: BackendName): Promise<void>;
+  load(stage: StageToLoad): Promise<void>;
+  run(stageId: string, signature: string, inputs: NamedTensors): Promise<RunResult>;
+  unload(stageId: string): Promise<void>;
+  memory(): Promise<ExecutorMemory>;
+  /** Settles with the reason when the device is lost; may never settle. */
+  deviceLost(): Promise<string>;
+}
+
+interface LoadedStage {
+  readonly signatures: Readonly<Record<string, Signature>>;
+  readonly execute: (signature: Signature, inputs: Readonly<Record<string, tf.Tensor>>) => Promise<tf.Tensor[]>;
+  readonly dispose: () => void;
+}
+
+export class TfjsExecutor implements ThreadExecutor {
+  readonly #stages = new Map<string, LoadedStage>();
+  /** Runs happen one at a time: interleaved, they would hold twice the memory and time each other. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(wasmPaths: Readonly<Record<WasmFile, string>>) {
+    setWasmPaths({ ...wasmPaths });
+    tf.enableProdMode();
+  }
+
+  async available(): Promise<readonly BackendName[]> {
+    const found: BackendName[] = [];
+    for (const backend of BACKENDS) if (await isAvailable(backend)) found.push(backend);
+    return found;
+  }
+
+  async measure(backend: BackendName): Promise<BackendReport> {
+    try {
+      await select(backend);
+      const { ok, runMs, deviation } = await measureProbe();
+      if (ok) return { backend, ok, runMs };
+      return { backend, ok, runMs, reason: `wrong numbers: the probe deviates by ${deviation.toExponential(1)}` };
+    } catch (error) {
+      return { backend, ok: false, runMs: null, reason: MeshError.from(error).reason.slice(0, 500) };
+    }
+  }
+
+  async use(backend: BackendName): Promise<void> {
+    await select(backend);
+  }
+
+  async load(stage: StageToLoad): Promise<void> {
+    const artifacts = artifactsOf(stage);
+    const loaded =
+      stage.format === 'graph-model' ? await loadGraph(artifacts, stage) : await loadLayers(artifacts, stage);
+    this.#stages.get(stage.id)?.dispose();
+    this.#stages.set(stage.id, loaded);
+  }
+
+  async unload(stageId: string): Promise<void> {
+    await this.#last;
+    this.#stages.get(stageId)?.dispose();
+    this.#stages.delete(stageId);
+  }
+
+  run(stageId: string, signature: string, inputs: NamedTensors): Promise<RunResult> {
+    const run = this.#last.then(() => this.#run(stageId, signature, inputs));
+    this.#last = run.catch(() => {});
+    return run;
+  }
+
+  async memory(): Promise<ExecutorMemory> {
+    const { numTensors, numBytes } = tf.memory();
+    return { tensors: numTensors, bytes: numBytes };
+  }
+
+  deviceLost(): Promise<string> {
+    const backend: unknown = tf.backend();
+    const device = typeof backend === 'object' && backend !== null && 'device' in backend ? backend.device : undefined;
+    if (typeof device !== 'object' || device === null || !('lost' in device)) return new Promise(() => {});
+    return (device as GPUDevice).lost.then(({ reason, message }) => `the GPU device was lost (${reason}): ${message}`);
+  }
+
+  async #run(stageId: string, signatureName: string, inputs: NamedTensors): Promise<RunResult> {
+    const stage = this.#stages.get(stageId);
+    const signature = stage?.signatures[signatureName];
+    if (stage === undefined || signature === undefined) {
+      throw new MeshError('NOT_ASSIGNED', `no stage ${stageId} with signature "${signatureName}" is loaded`);
+    }
+    const startedAtMs = performance.now();
+    const made: Record<string, tf.Tensor> = {};
+    let results: tf.Tensor[] = [];
+    try {
+      for (const [name, tensor] of Object.entries(inputs)) made[name] = makeTensor(tensor);
+      results = await stage.execute(signature, made);
+      const names = Object.keys(signature.outputs);
+      const outputs: Record<string, TensorData> = {};
+      for (const [i, name] of names.entries()) {
+        const result = results[i];
+        if (result === undefined) throw new MeshError('EXECUTION_FAILED', `the model gave no output "${name}"`);
+        outputs[name] = await readTensor(result);
+      }
+      return { outputs, computeMs: performance.now() - startedAtMs };
+    } finally {
+      tf.dispose(made);
+      tf.dispose(results);
+    }
+  }
+}
+
+export type WasmFile =
+  | 'tfjs-backend-wasm.wasm'
+  | 'tfjs-backend-wasm-simd.wasm'
+  | 'tfjs-backend-wasm-threaded-simd.wasm';
+
+async function isAvailable(backend: BackendName): Promise<boolean> {
+  if (tf.findBackendFactory(backend) === null || tf.findBackendFactory(backend) === undefined) return false;
+  if (backend === 'webgpu') return (await navigator.gpu.requestAdapter()) !== null;
+  if (backend === 'webgl')
+    return typeof OffscreenCanvas !== 'undefined' && new OffscreenCanvas(1, 1).getContext('webgl2') !== null;
+  return true;
+}
+
+async function select(backend: BackendName): Promise<void> {
+  if (!(await tf.setBackend(backend))) throw new MeshError('BACKEND_UNAVAILABLE', `backend ${backend} does not start`);
+  await tf.ready();
+}
+
+/** The parts of a model.json that tfjs takes as artifacts. The file was checked by the coordinator and by its digest. */
+function artifactsOf(stage: StageToLoad): tf.io.ModelArtifacts {
+  const json = JSON.parse(new TextDecoder().decode(stage.topology)) as tf.io.ModelJSON;
+  const artifacts: tf.io.ModelArtifacts = {
+    modelTopology: json.modelTopology,
+    weightSpecs: json.weightsManifest.flatMap((group) => group.weights),
+    weightData: stage.weights.buffer,
+  };
+  if (json.format !== undefined) artifacts.format = json.format;
+  if (json.signature !== undefined) artifacts.signature = json.signature;
+  if (json.userDefinedMetadata !== undefined) artifacts.userDefinedMetadata = json.userDefinedMetadata;
+  if (json.modelInitializer !== undefined) artifacts.modelInitializer = json.modelInitializer;
+  return artifacts;
+}
+
+async function loadGraph(artifacts: tf.io.ModelArtifacts, stage: StageToLoad): Promise<LoadedStage> {
+  const model = await tf.loadGraphModel(tf.io.fromMemory(artifacts));
+  // Control flow and ops with dynamic output shapes run only asynchronously; tfjs says so at the first attempt.
+  let isDynamic = false;
+  return {
+    signatures: stage.signatures,
+    dispose: () => model.dispose(),
+    execute: async (signature, inputs) => {
+      const feeds = Object.fromEntries(
+        Object.entries(signature.inputs).map(([name, spec]) => [spec.tensor, inputs[name] as tf.Tensor]),
+      );
+      const fetches = Object.values(signature.outputs).map((spec) => spec.tensor);
+      if (!isDynamic) {
+        try {
+          return asArray(tf.tidy(() => model.execute(feeds, fetches)));
+        } catch (error) {
+          if (!(error instanceof Error) || !error.message.includes('executeAsync')) throw error;
+          isDynamic = true;
+        }
+      }
+      return asArray(await model.executeAsync(feeds, fetches));
+    },
+  };
+}
+
+async function loadLayers(artifacts: tf.io.ModelArtifacts, stage: StageToLoad): Promise<LoadedStage> {
+  const model = await tf.loadLayersModel(tf.io.fromMemory(artifacts));
+  return {
+    signatures: stage.signatures,
+    dispose: () => model.dispose(),
+    execute: async (signature, inputs) => {
+      const ordered = Object.keys(signature.inputs).map((name) => inputs[name] as tf.Tensor);
+      const batchSize = Math.max(1, ordered[0]?.shape[0] ?? 1);
+      return asArray(tf.tidy(() => model.predict(ordered, { batchSize })));
+    },
+  };
+}
+
+const asArray = (tensors: tf.Tensor | tf.Tensor[]): tf.Tensor[] => (Array.isArray(tensors) ? tensors : [tensors]);
+
+const makeTensor = ({ data, shape, dtype }: TensorData): tf.Tensor =>
+  tf.tensor(data as Float32Array, [...shape], dtype);
+
+async function readTensor(tensor: tf.Tensor): Promise<TensorData> {
+  const { dtype } = tensor;
+  if (dtype !== 'float32' && dtype !== 'int32' && dtype !== 'bool' && dtype !== 'string') {
+    throw new MeshError('EXECUTION_FAILED', `an output has dtype ${dtype}, expected float32, int32, bool or string`);
+  }
+  const values = (await tensor.data()) as unknown as TensorValues;
+  // The cpu backend hands out its own memory; the copy may leave the thread.
+  return { dtype, shape: [...tensor.shape], data: ArrayBuffer.isView(values) ? values.slice() : values };
+}
