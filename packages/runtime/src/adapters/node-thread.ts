@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { parentPort } from 'node:worker_threads';
-import nodeEndpoint from 'comlink/dist/umd/node-adapter.js';
+import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import { TfjsExecutor } from './tfjs-executor.ts';
 import { offerExecutor } from './thread-endpoint.ts';
 

@@ -1,6 +1,7 @@
 /** The executor port across a thread's border, by comlink: buffers are handed over, not copied. */
 import * as Comlink from 'comlink';
-import type { BackendName, NamedTensors } from '@shoal/protocol';
+import { deferred } from '@shoal/base';
+import { MeshError, type BackendName, type NamedTensors } from '@shoal/protocol';
 import type { Executor, StageToLoad } from '../executor.ts';
 import type { ThreadExecutor } from './tfjs-executor.ts';
 
@@ -42,27 +43,36 @@ export interface Thread {
 /** An executor in a thread of its own. Inputs of a run are handed over: their buffers are empty afterwards. */
 export function threadExecutor(thread: Thread): Executor {
   const remote = Comlink.wrap<ThreadExecutor>(thread.endpoint);
-  const crashed: ((reason: string) => void)[] = [];
+  const listeners: ((reason: string) => void)[] = [];
+  const death = deferred<never>();
+  death.promise.catch(() => {});
   const crash = (reason: string): void => {
-    for (const listener of crashed.splice(0)) listener(reason);
+    death.reject(new MeshError('EXECUTION_FAILED', reason));
+    for (const listener of listeners.splice(0)) listener(reason);
   };
   thread.onError(crash);
+  /** A dead thread answers nothing: whoever waits is told. */
+  const answer = <T>(call: Promise<T>): Promise<T> => Promise.race([call, death.promise]);
   return {
-    available: () => remote.available(),
-    measure: (backend: BackendName) => remote.measure(backend),
+    available: () => answer(remote.available()),
+    measure: (backend: BackendName) => answer(remote.measure(backend)),
     use: async (backend: BackendName) => {
-      await remote.use(backend);
+      await answer(remote.use(backend));
       void remote.deviceLost().then(crash);
     },
-    load: (stage: StageToLoad) => remote.load(Comlink.transfer(stage, [stage.topology.buffer, stage.weights.buffer])),
+    load: (stage: StageToLoad) =>
+      answer(remote.load(Comlink.transfer(stage, [stage.topology.buffer, stage.weights.buffer]))),
     run: (stageId, signature, inputs) =>
-      remote.run(stageId, signature, Comlink.transfer(inputs, transferables(inputs))),
-    unload: (stageId) => remote.unload(stageId),
-    memory: () => remote.memory(),
+      answer(remote.run(stageId, signature, Comlink.transfer(inputs, transferables(inputs)))),
+    unload: (stageId) => answer(remote.unload(stageId)),
+    memory: () => answer(remote.memory()),
     stop: () => {
-      crashed.length = 0;
+      listeners.length = 0;
+      death.reject(new MeshError('CLOSED', 'the executor was stopped'));
       thread.terminate();
     },
-    onCrash: (listener) => crashed.push(listener),
+    onCrash: (listener) => {
+      listeners.push(listener);
+    },
   };
 }
