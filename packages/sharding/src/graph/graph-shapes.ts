@@ -5,7 +5,7 @@ import { ARRAY_SHAPES } from './graph-array-shapes.ts';
 import { COMPUTE_SHAPES } from './graph-compute-shapes.ts';
 import type { GraphDef, GraphNode } from './graph-def.ts';
 import { UNKNOWN_TENSOR, type Operation, type TensorInfo } from './graph-op.ts';
-import { outputDtype } from './graph-signature.ts';
+import { certainDtype, outputDtype } from './graph-signature.ts';
 import { CONSTANT_VALUES_MAX, NODE_INPUTS_MAX } from './limits.ts';
 import { plausible } from './shape.ts';
 
@@ -63,7 +63,8 @@ export function operationOf(node: GraphNode, outputs: number, tensors: GraphTens
 function inferNode(node: GraphNode, outputs: number, tensors: GraphTensors): readonly TensorInfo[] {
   const operation = operationOf(node, outputs, tensors);
   const infer = COMPUTE_SHAPES.get(node.op) ?? ARRAY_SHAPES.get(node.op);
-  const inferred = infer?.(operation) ?? [{ ...UNKNOWN_TENSOR, dtype: operation.dtype }];
+  // `T` of an operation that no table knows may be the type of its inputs alone.
+  const inferred = infer?.(operation) ?? [{ dtype: certainDtype(node) ?? null, shape: null }];
   return inferred.slice(0, outputs).map(({ dtype, shape, value }) => {
     const info: TensorInfo = { dtype, shape: plausible(shape) };
     return value === undefined || value.length > CONSTANT_VALUES_MAX ? info : { ...info, value };

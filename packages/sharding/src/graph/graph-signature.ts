@@ -33,14 +33,23 @@ const BOOLEAN_OPS: ReadonlySet<string> = new Set(
   ),
 );
 const INTEGER_OPS: ReadonlySet<string> = new Set(
-  'ArgMax ArgMin Shape ShapeN Size Rank Where StringToHashBucketFast'.split(' '),
+  'ArgMax ArgMin Shape ShapeN Size Rank Where StringToHashBucketFast NonMaxSuppressionV2 NonMaxSuppressionV3'.split(
+    ' ',
+  ),
 );
 
-/** Element type of output 0 where the attributes tell it. */
-export function outputDtype(node: GraphNode): DType | undefined {
+/** Element type of output 0 where the operation alone tells it. */
+export function certainDtype(node: GraphNode): DType | undefined {
   if (BOOLEAN_OPS.has(node.op)) return 'bool';
   if (INTEGER_OPS.has(node.op)) return 'int32';
-  for (const attribute of ['DstT', 'dtype', 'Tparams', 'T']) {
+  return dtypeAttribute(node.attributes, 'dtype');
+}
+
+/** Element type of output 0 where the attributes tell it; most operations give what they take. */
+export function outputDtype(node: GraphNode): DType | undefined {
+  const certain = certainDtype(node);
+  if (certain !== undefined) return certain;
+  for (const attribute of ['DstT', 'Tparams', 'T']) {
     const dtype = dtypeAttribute(node.attributes, attribute);
     if (dtype !== undefined) return dtype;
   }

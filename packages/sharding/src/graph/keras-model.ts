@@ -43,6 +43,12 @@ export function layerTensorName(ref: TensorRef): string {
   return ref.call === 0 && ref.tensor === 0 ? ref.layer : `${ref.layer}:${ref.call}:${ref.tensor}`;
 }
 
+/** The reference behind a canonical name; layers' names hold no colon. */
+export function layerTensorRef(name: string): TensorRef {
+  const [layer = '', call = '0', tensor = '0'] = name.split(':');
+  return { layer, call: Number(call), tensor: Number(tensor) };
+}
+
 /** Reads and unfolds `modelTopology` of a LayersModel. */
 export function readKerasModel(topology: JsonRecord): KerasModel {
   const { className, config } = modelConfig(topology);

@@ -113,6 +113,10 @@ function readLayer(entry: JsonRecord, field: string): LayerHead {
   // Only a nested Sequential of old Keras has a list for a configuration.
   const record = isModel && Array.isArray(config) ? { layers: config } : asRecord(config, `${field}.config`);
   const name = asName(property(record, 'name') ?? property(entry, 'name'), `${field}.name`);
+  // tfjs takes no other names for the tensors of a layer (`getScopedTensorName`).
+  if (!/^[A-Za-z0-9][-A-Za-z0-9._/]*$/.test(name)) {
+    throw new ModelError('bad-name', `${field}.name`, `"${name}" holds other characters than letters, digits, -._/`);
+  }
   return { name, className, config: record, isModel };
 }
 

@@ -1,10 +1,11 @@
 /** Part of a GraphDef as a GraphDef: placeholders where it was cut, and only the constants that it uses. */
 import { calledFunctions } from '../graph/graph-parts.ts';
 import type { GraphDef, GraphNode, NodeInput } from '../graph/graph-def.ts';
+import { isPlaceholder } from '../graph/graph-signature.ts';
 import type { JsonRecord } from '../graph/json.ts';
 import type { GraphTensor } from '../graph/layer-graph.ts';
 import type { Shape } from '../graph/shape.ts';
-import type { StageEnds, StageTopology } from './slice-model.ts';
+import type { StageEnds, StageTopology } from './stage-model.ts';
 
 const ENUM_NAMES = { float32: 'DT_FLOAT', int32: 'DT_INT32', bool: 'DT_BOOL', string: 'DT_STRING' } as const;
 
@@ -15,7 +16,7 @@ export function sliceGraph(graph: GraphDef, ends: StageEnds): StageTopology {
   const nodes: JsonRecord[] = [];
   for (const tensor of ends.inputs) {
     const name = placeholders.get(tensor.name) ?? tensor.name;
-    nodes.push({ name, op: 'Placeholder', attr: placeholderAttributes(tensor) });
+    nodes.push(ownPlaceholder(graph, tensor) ?? { name, op: 'Placeholder', attr: placeholderAttributes(tensor) });
   }
   const functions = new Set<string>();
   for (const node of graph.nodes.values()) {
@@ -35,7 +36,9 @@ export function sliceGraph(graph: GraphDef, ends: StageEnds): StageTopology {
         ...(library.length > 0 ? { library: { function: library } } : {}),
       },
       signature: {
-        inputs: Object.fromEntries(ends.inputs.map((tensor, i) => [inputNames[i], tensorInfo(tensor, `${inputNames[i]}:0`)])),
+        inputs: Object.fromEntries(
+          ends.inputs.map((tensor, i) => [inputNames[i], tensorInfo(tensor, `${inputNames[i]}:0`)]),
+        ),
         outputs: Object.fromEntries(ends.outputs.map((tensor) => [tensor.name, tensorInfo(tensor, tensor.name)])),
       },
     },
@@ -58,11 +61,17 @@ function placeholderName(graph: GraphDef, tensor: string): string {
   return name;
 }
 
+/** An input of the whole model stays as it is, with whatever tfjs checks it against. */
+function ownPlaceholder(graph: GraphDef, tensor: GraphTensor): JsonRecord | undefined {
+  const node = graph.nodes.get(tensor.name.slice(0, tensor.name.lastIndexOf(':')));
+  return tensor.producer < 0 && node !== undefined && isPlaceholder(node) && node.inputs.length === 0
+    ? node.raw
+    : undefined;
+}
+
+/** No shape: tfjs would hold every run against it, and a recorded one is that of a single run. */
 function placeholderAttributes(tensor: GraphTensor): JsonRecord {
-  return {
-    ...(tensor.dtype === null ? {} : { dtype: { type: ENUM_NAMES[tensor.dtype] } }),
-    ...(tensor.shape === null ? {} : { shape: { shape: shapeProto(tensor.shape) } }),
-  };
+  return tensor.dtype === null ? {} : { dtype: { type: ENUM_NAMES[tensor.dtype] } };
 }
 
 /** The node with inputs from the cut renamed and control inputs of other stages dropped. */

@@ -14,27 +14,12 @@ import type { StoredWeight } from '../manifest.ts';
 import { weightRanges } from './byte-ranges.ts';
 import { sliceGraph } from './slice-graph.ts';
 import { sliceKeras } from './slice-keras.ts';
-import { STAGE_WEIGHT_FILE, type StageModel } from './stage-model.ts';
+import { STAGE_WEIGHT_FILE, type StageEnds, type StageModel, type StageTopology } from './stage-model.ts';
 
 /** A half-open range of layers. */
 export interface LayerRange {
   readonly start: number;
   readonly end: number;
-}
-
-/** What a range of layers takes, makes and hands on. */
-export interface StageEnds {
-  readonly layers: LayerGraph['layers'];
-  readonly inputs: readonly GraphTensor[];
-  readonly outputs: readonly GraphTensor[];
-}
-
-/** The topology of a stage and the names of its ends in it, in the order of `StageEnds`. */
-export interface StageTopology {
-  /** Fields of the stage's model.json but for the weights manifest. */
-  readonly json: JsonRecord;
-  readonly inputNames: readonly string[];
-  readonly outputNames: readonly string[];
 }
 
 /**
@@ -55,7 +40,11 @@ export function sliceModel(model: ModelDescription, graph: LayerGraph, range: La
 }
 
 /** All stages of a partition: `positions` are the cuts between them, ascending, the two ends left out. */
-export function sliceAt(model: ModelDescription, graph: LayerGraph, positions: readonly number[]): readonly StageModel[] {
+export function sliceAt(
+  model: ModelDescription,
+  graph: LayerGraph,
+  positions: readonly number[],
+): readonly StageModel[] {
   const bounds = [0, ...positions, graph.layers.length];
   return bounds.slice(1).map((end, i) => sliceModel(model, graph, { start: bounds[i] ?? 0, end }));
 }
@@ -105,7 +94,8 @@ function stageOf(model: ModelDescription, graph: LayerGraph, range: LayerRange, 
 function cutAt(cuts: readonly Cut[], position: number, field: string): Cut {
   const cut = cuts[position];
   if (cut === undefined) throw new RangeError(`${field} must be a cut from 0 to ${cuts.length - 1}, got ${position}`);
-  if (cut.forbidden !== null) throw new RangeError(`${field}: no stage may end before layer ${position}: ${cut.forbidden}`);
+  if (cut.forbidden !== null)
+    throw new RangeError(`${field}: no stage may end before layer ${position}: ${cut.forbidden}`);
   return cut;
 }
 

@@ -1,6 +1,7 @@
 /** What a stage is: an ordinary tfjs model, the bytes that it needs, and how its tensors are called outside. */
-import type { DType } from '@shoal/protocol';
+import type { DType, Signature } from '@shoal/protocol';
 import type { JsonRecord } from '../graph/json.ts';
+import type { GraphTensor, LayerGraph } from '../graph/layer-graph.ts';
 import type { Shape } from '../graph/shape.ts';
 import type { ModelFormat, StoredWeight } from '../manifest.ts';
 import type { ByteRange } from './byte-ranges.ts';
@@ -46,3 +47,30 @@ export interface StageModel {
 
 /** The name of the one weight file of a stage's model.json. */
 export const STAGE_WEIGHT_FILE = 'weights.bin';
+
+/** What a range of layers takes, makes and hands on. */
+export interface StageEnds {
+  readonly layers: LayerGraph['layers'];
+  readonly inputs: readonly GraphTensor[];
+  readonly outputs: readonly GraphTensor[];
+}
+
+/** The topology of a stage and the names of its ends in it, in the order of `StageEnds`. */
+export interface StageTopology {
+  /** Fields of the stage's model.json but for the weights manifest. */
+  readonly json: JsonRecord;
+  readonly inputNames: readonly string[];
+  readonly outputNames: readonly string[];
+}
+
+/**
+ * The stage as a signature: its ends under their canonical names. Where only a run can tell an element type,
+ * float32 stands for it.
+ */
+export function stageSignature(stage: StageModel): Signature {
+  const specs = (tensors: readonly StageTensor[]): Signature['inputs'] =>
+    Object.fromEntries(
+      tensors.map(({ tensor, name, dtype, shape }) => [tensor, { dtype: dtype ?? 'float32', shape, tensor: name }]),
+    );
+  return { inputs: specs(stage.inputs), outputs: specs(stage.outputs) };
+}
