@@ -60,7 +60,7 @@ function stored(tensors: NamedTensors): Record<string, GoldenData> {
 
 async function writeServing(
   name: string,
-  serving: { labels?: readonly string[]; golden: GoldenVector[] },
+  serving: { classNames?: readonly string[]; golden: GoldenVector[] },
 ): Promise<void> {
   // Arrays of numbers on one line.
   const json = JSON.stringify(serving, null, 2).replace(/\[[\s\d.,e+-]+\]/g, (array) => array.replace(/\s+/g, ' '));
@@ -110,7 +110,7 @@ await writeServing('half_plus_two', {
 
 const [first = 0, ...others] = await leastSureDigits(join(modelsDir, 'digits/1'), 4);
 await writeServing('digits', {
-  labels: ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'],
+  classNames: ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'],
   golden: await makeVectors(join(modelsDir, 'digits/1'), [
     digitPictures([first]),
     digitPictures(others),
@@ -122,7 +122,7 @@ const temporary = await mkdtemp(join(tmpdir(), 'shoal-golden-'));
 try {
   const mobilenet = await placeModel(nsfwModel('mobilenet_v2'), temporary);
   await writeServing('mobilenet_v2', {
-    labels: ['Drawing', 'Hentai', 'Neutral', 'Porn', 'Sexy'],
+    classNames: ['Drawing', 'Hentai', 'Neutral', 'Porn', 'Sexy'],
     golden: await makeVectors(mobilenet.path, [
       noise([1, 224, 224, 3], 7, 0, 1),
       noise([1, 224, 224, 3], 8, 0, 0.25),

@@ -130,7 +130,7 @@ describe('a repository in which something is wrong', () => {
   });
 
   test('a half-written serving.json is restored', async () => {
-    await writeFile(join(repository, 'digits/serving.json'), '{"labels": [');
+    await writeFile(join(repository, 'digits/serving.json'), '{"classNames": [');
     await prepareSampleModels(repository);
     expect((await contents())['digits/serving.json']).toBe(whole['digits/serving.json']);
   });
