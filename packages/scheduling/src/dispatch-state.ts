@@ -2,20 +2,21 @@
 import type { MeshError, PeerId, ReasonCode, RequestId, StageTiming } from '@shoal/protocol';
 
 export interface DispatchConfig {
-  /** A microbatch is sized to take about this long on its slowest stage: long enough to hide the way there and back. */
+  /** A microbatch is sized to take at most about this long on its slowest stage: long enough to hide what each costs. */
   readonly microbatchTargetMs: number;
   /** Rows that take less than this together are not spread over nodes: the spreading would cost more. */
   readonly spreadFloorMs: number;
-  /** Work that a node may have waiting besides the one it computes, so that it never waits for the wire. */
+  /** Work that a node may have waiting beyond what its wire and its route hide, so that it never runs dry. */
   readonly aheadMs: number;
-  /** Fewest and most microbatches under way per replica and stage of the route. */
+  /** Microbatches that a replica may always have under way, one more for each further stage of the route. */
   readonly slotsMin: number;
+  /** Most microbatches under way per replica and stage of the route. */
   readonly slotsMax: number;
   /** How often one microbatch is tried before its request fails. */
   readonly attemptsMax: number;
   /** Time a node has to begin, beyond four times what its work should take. Its own leases take over then. */
   readonly leaseFloorMs: number;
-  /** A node that failed gets nothing for this long, unless it is the only one. */
+  /** A node that failed gets nothing for this long; the time doubles with each failure in a row, up to four times. */
   readonly cooldownMs: number;
 }
 
@@ -48,17 +49,24 @@ export interface RequestState {
   /** Most rows one message can carry. */
   readonly rowsMax: number;
   readonly deadlineAtMs: number;
-  /** What is still to hand out, lowest rows first. */
-  waiting: Span[];
+  /** The first row that was never handed out; all after it were not either. */
+  nextRow: number;
+  /** Rows that were handed out and came back undone, lowest first. */
+  returned: Span[];
   rowsDone: number;
-  microbatches: number;
+  readonly flights: Set<Flight>;
+  /** What last went wrong on the way, for whoever asks why there is no result. */
+  lastError: MeshError | null;
 }
 
 /** A microbatch under way. */
 export interface Flight {
   readonly requestId: RequestId;
+  /** Never given twice by one dispatcher, so that a late result of earlier work fits nothing. */
   readonly microbatch: number;
   readonly attempt: number;
+  /** Of the placement that it was sent under. */
+  readonly epoch: number;
   readonly span: Span;
   readonly route: readonly PeerId[];
   /** Compute time booked on each replica of the route. */
@@ -71,21 +79,45 @@ export interface ReplicaState {
   readonly node: PeerId;
   /** Measured compute time per row: the node's own figure at first, then a moving average of what it took. */
   msPerRow: number;
-  /** Microbatches under way, and the compute time they should take together. */
+  /** Whether `msPerRow` was measured on work of ours. */
+  measured: boolean;
+  /** Measured time on the wires of its routes, there and back, besides waiting and computing. */
+  tripMs: number;
+  /** Microbatches under way, the compute time they should take here together, and on all their stages. */
   inFlight: number;
   outstandingMs: number;
+  routesMs: number;
+  /** When the next of them should be back. */
+  dueAtMs: number;
+}
+
+/** What is held against a node that failed, until it does well again. */
+export interface NodeHealth {
+  failuresInARow: number;
+  failedAtMs: number;
   cooldownUntilMs: number;
 }
 
 export interface DispatchState {
   readonly config: DispatchConfig;
+  /** Time of the last event. */
+  nowMs: number;
   epoch: number;
   /** Why nobody serves, when nobody does. */
   unserved: { readonly code: ReasonCode; readonly reason: string } | null;
   stages: Map<PeerId, ReplicaState>[];
+  readonly health: Map<PeerId, NodeHealth>;
   readonly requests: Map<RequestId, RequestState>;
-  /** By request and microbatch. */
+  /** Requests with rows that came back, and with rows never handed out, oldest first. */
+  readonly returned: Set<RequestState>;
+  readonly fresh: Set<RequestState>;
+  /** Rows of all requests that no node has. */
+  waitingRows: number;
+  microbatchesMade: number;
+  /** By request and microbatch, see `flightKey`. */
   readonly flights: Map<string, Flight>;
+  /** No deadline and no lease ends before this. */
+  expiryMs: number;
 }
 
 export type DispatchEvent =
@@ -137,7 +169,7 @@ export type DispatchEvent =
 export type DispatchEffect =
   /** Send rows `[start, end)` of the request to the first node of the route. */
   | { readonly type: 'send'; readonly flight: Flight; readonly epoch: number }
-  /** Tell the nodes of a route that nobody wants this any more. */
+  /** Tell the nodes of a route that nobody wants this any more. The epoch is the one it was sent under. */
   | { readonly type: 'revoke'; readonly flight: Flight; readonly epoch: number }
   /** The result that just came counts: put it in its place. */
   | { readonly type: 'accept'; readonly flight: Flight }

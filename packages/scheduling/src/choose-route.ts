@@ -1,0 +1,120 @@
+/**
+ * Which replicas get the next microbatch, and how many rows it has.
+ *
+ * Nodes pull: each has a few microbatches under way and gets the next when one returns, so a fast node gets more.
+ * Microbatches shrink towards the end, in proportion to what is left and to the node's speed (factoring: Hummel,
+ * Schonberg, Flynn, CACM 35(8), 1992, with weights), and a node is passed over when the others would be done before it.
+ */
+import type { PeerId } from '@shoal/protocol';
+import type { DispatchState, ReplicaState, RequestState, Span } from './dispatch-state.ts';
+import { reluctance } from './node-health.ts';
+import { hasRoom, readyMs } from './replica-load.ts';
+
+/** Into so many times more parts is work cut for a replica whose speed nobody has measured yet. */
+const UNMEASURED_PARTS = 2;
+
+export interface RouteChoice {
+  /** One replica per stage. */
+  readonly route: readonly ReplicaState[];
+  /** How many rows off the front of the span. */
+  readonly rows: number;
+}
+
+/** The best route for rows of a span, or nothing while waiting for a better one pays. */
+export function chooseRoute(
+  state: DispatchState,
+  request: RequestState,
+  span: Span,
+  nowMs: number,
+): RouteChoice | undefined {
+  if (state.stages.length === 0) return undefined;
+  const route: ReplicaState[] = [];
+  const spanRows = span.end - span.start;
+  let rows = request.splittable ? Math.min(spanRows, request.rowsMax) : spanRows;
+  const leastRows = request.splittable ? 1 : spanRows;
+  for (const stage of state.stages) {
+    const candidates = candidatesOf(state, stage, span.avoid, nowMs);
+    if (!candidates.some(({ replica }) => hasRoom(state, replica))) return undefined;
+    const finishMs = finishTogetherMs(candidates, state.waitingRows);
+    const chosen = chooseCandidate(state, candidates, leastRows, finishMs);
+    if (chosen === undefined) return undefined;
+    route.push(chosen.replica);
+    if (request.splittable) rows = Math.min(rows, rowsFor(state, chosen, finishMs));
+  }
+  return { route, rows: Math.max(leastRows, rows) };
+}
+
+interface Candidate {
+  readonly replica: ReplicaState;
+  /** Milliseconds from now until it has done what it has. */
+  readonly readyMs: number;
+}
+
+/** The replicas of a stage that are used least reluctantly. */
+function candidatesOf(
+  state: DispatchState,
+  stage: ReadonlyMap<PeerId, ReplicaState>,
+  avoid: ReadonlySet<PeerId>,
+  nowMs: number,
+): Candidate[] {
+  let candidates: Candidate[] = [];
+  let least = Number.POSITIVE_INFINITY;
+  for (const replica of stage.values()) {
+    const reluctant = reluctance(state, replica.node, avoid, nowMs);
+    if (reluctant === null || reluctant > least) continue;
+    if (reluctant < least) candidates = [];
+    least = reluctant;
+    candidates.push({ replica, readyMs: readyMs(replica, nowMs) });
+  }
+  return candidates;
+}
+
+/**
+ * Milliseconds until all candidates together, each taking what it can, would have done `rows` besides what they have:
+ * the time at which water poured into vessels of unequal floors and widths stands level.
+ */
+function finishTogetherMs(candidates: readonly Candidate[], rows: number): number {
+  let finishMs = Number.POSITIVE_INFINITY;
+  for (;;) {
+    let rate = 0;
+    let level = rows;
+    for (const { replica, readyMs: floorMs } of candidates) {
+      if (floorMs >= finishMs) continue;
+      rate += 1 / replica.msPerRow;
+      level += floorMs / replica.msPerRow;
+    }
+    const lower = level / rate;
+    // Leaving out those that are ready too late lowers the level, which may leave out more.
+    if (!(lower < finishMs)) return finishMs;
+    finishMs = lower;
+  }
+}
+
+/** The one that would be done first, or a slower one with room that is done before all is done. */
+function chooseCandidate(
+  state: DispatchState,
+  candidates: readonly Candidate[],
+  leastRows: number,
+  finishMs: number,
+): Candidate | undefined {
+  let firstMs = Number.POSITIVE_INFINITY;
+  let free: Candidate | undefined;
+  let freeMs = Number.POSITIVE_INFINITY;
+  for (const candidate of candidates) {
+    const doneMs = candidate.readyMs + leastRows * candidate.replica.msPerRow;
+    firstMs = Math.min(firstMs, doneMs);
+    if (doneMs >= freeMs || !hasRoom(state, candidate.replica)) continue;
+    free = candidate;
+    freeMs = doneMs;
+  }
+  return freeMs <= firstMs || freeMs <= finishMs ? free : undefined;
+}
+
+/** Rows that keep a candidate busy for a while, but no longer than for its part of what is left. */
+function rowsFor(state: DispatchState, { replica, readyMs: floorMs }: Candidate, finishMs: number): number {
+  const { microbatchTargetMs, spreadFloorMs } = state.config;
+  const parts = (replica.measured ? 1 : UNMEASURED_PARTS) * (1 + state.stages.length);
+  const shareMs = (finishMs - floorMs) / parts;
+  const ms = Math.min(microbatchTargetMs / state.stages.length, Math.max(spreadFloorMs, shareMs));
+  return Math.max(1, Math.floor(ms / replica.msPerRow));
+}

@@ -1,0 +1,98 @@
+/** What each replica has under way: booking and landing of flights, and estimates from what was measured. */
+import type { PeerId, StageTiming } from '@shoal/protocol';
+import type { DispatchState, Flight, ReplicaState } from './dispatch-state.ts';
+
+/** Weight of the newest measurement in a node's speed. */
+const SPEED_BLEND = 0.3;
+/** No model is faster than this; keeps rates finite. */
+const MS_PER_ROW_MIN = 1e-4;
+/** A shorter trip is believed sooner than a longer one, which may have waited behind our own bytes. */
+const TRIP_BLEND_DOWN = 0.5;
+const TRIP_BLEND_UP = 0.1;
+/** Longest trip that sending ahead hides: beyond it, more under way would only fill queues on the wire. */
+const TRIP_MS_MAX = 500;
+
+/** When a busy replica is ready is a guess, off by about this part of a microbatch: an idle one is preferred by so much. */
+const DOUBT = 0.2;
+
+export const freshReplica = (node: PeerId, msPerRow: number): ReplicaState => ({
+  node,
+  msPerRow: Math.max(MS_PER_ROW_MIN, msPerRow),
+  measured: false,
+  tripMs: 0,
+  inFlight: 0,
+  outstandingMs: 0,
+  routesMs: 0,
+  dueAtMs: 0,
+});
+
+/** Puts a flight on the books of one replica of its route. */
+export function bookOn(replica: ReplicaState, { bookedMs }: Flight, stage: number, nowMs: number): void {
+  const routeMs = sum(bookedMs);
+  if (replica.inFlight === 0) replica.dueAtMs = nowMs + replica.tripMs + routeMs;
+  replica.inFlight += 1;
+  replica.outstandingMs += bookedMs[stage] ?? 0;
+  replica.routesMs += routeMs;
+}
+
+/** Takes a flight off the books of its route. */
+export function unbook(state: DispatchState, flight: Flight, nowMs: number): void {
+  const routeMs = sum(flight.bookedMs);
+  flight.route.forEach((node, stage) => {
+    const replica = state.stages[stage]?.get(node);
+    if (replica === undefined) return;
+    replica.inFlight -= 1;
+    if (replica.inFlight === 0) {
+      replica.outstandingMs = 0;
+      replica.routesMs = 0;
+    } else {
+      replica.outstandingMs -= flight.bookedMs[stage] ?? 0;
+      replica.routesMs -= routeMs;
+      replica.dueAtMs = nowMs + replica.outstandingMs / replica.inFlight;
+    }
+  });
+}
+
+/** Takes in what a flight that came back has cost, by the measurements of its nodes. */
+export function measure(state: DispatchState, flight: Flight, timings: readonly StageTiming[], nowMs: number): void {
+  let onNodesMs = 0;
+  for (const { stage, node, rows, queueMs, computeMs } of timings) {
+    if (flight.route[stage] !== node || rows === 0) continue;
+    onNodesMs += queueMs + computeMs;
+    const replica = state.stages[stage]?.get(node);
+    if (replica === undefined) continue;
+    const measured = Math.max(MS_PER_ROW_MIN, computeMs / rows);
+    replica.msPerRow += (replica.measured ? SPEED_BLEND : 1) * (measured - replica.msPerRow);
+    replica.measured = true;
+  }
+  const tripMs = Math.min(TRIP_MS_MAX, Math.max(0, nowMs - flight.sentAtMs - onNodesMs));
+  flight.route.forEach((node, stage) => {
+    const replica = state.stages[stage]?.get(node);
+    if (replica === undefined) return;
+    const blend = tripMs < replica.tripMs ? TRIP_BLEND_DOWN : TRIP_BLEND_UP;
+    replica.tripMs = replica.tripMs === 0 ? tripMs : replica.tripMs + blend * (tripMs - replica.tripMs);
+  });
+}
+
+/** How long from now until a row sent now would begin to be computed, and its result's way back with it. */
+export function readyMs(replica: ReplicaState, nowMs: number): number {
+  if (replica.inFlight === 0) return replica.tripMs;
+  const meanMs = replica.outstandingMs / replica.inFlight;
+  // What is late by some time is expected to take that time again.
+  const nextMs = Math.abs(replica.dueAtMs - nowMs);
+  return Math.max(replica.tripMs, replica.outstandingMs - meanMs + nextMs) + DOUBT * meanMs;
+}
+
+/**
+ * Whether a replica may have one more microbatch under way: it needs as much as it computes while one travels its
+ * route and the wires (the bandwidth-delay product of its pipeline), and a little ahead.
+ */
+export function hasRoom(state: DispatchState, replica: ReplicaState): boolean {
+  const { slotsMin, slotsMax, aheadMs } = state.config;
+  const stages = state.stages.length;
+  if (replica.inFlight < slotsMin + stages - 1) return true;
+  if (replica.inFlight >= slotsMax * stages) return false;
+  return replica.outstandingMs < replica.routesMs / replica.inFlight + replica.tripMs + stages * aheadMs;
+}
+
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);

@@ -1,0 +1,239 @@
+/**
+ * The production dispatcher on a virtual clock, among simulated nodes and a network that may drop, double and reorder
+ * what it carries. A run is a function of its seed.
+ */
+import { seededRandom, type Random } from '@shoal/base';
+import { MeshError, peerId, requestId, type PeerId, type ReasonCode, type RequestId } from '@shoal/protocol';
+import type { DispatchConfig, DispatchEvent, DispatchState } from '../dispatch-state.ts';
+import { createDispatch, dispatch, nextWakeMs } from '../dispatch.ts';
+import type { HistoryEntry } from './dispatch-history.ts';
+import { EventClock } from './event-clock.ts';
+import { SimulatedNode, STEADY, type NodePort, type NodeTraits, type SimulatedWork } from './simulated-node.ts';
+
+export interface NetworkFaults {
+  /** Share of messages that never arrive, and that arrive twice. */
+  readonly dropRate: number;
+  readonly duplicateRate: number;
+  /** Up to so much is added to a message's way; unequal ways reorder messages. */
+  readonly jitterMs: number;
+}
+
+const SOUND: NetworkFaults = { dropRate: 0, duplicateRate: 0, jitterMs: 0 };
+/** More effects than this from one event means that the dispatcher goes round in circles. */
+const EFFECTS_PER_EVENT_MAX = 20_000;
+const EVENTS_MAX = 500_000;
+
+export interface SimulationOptions {
+  readonly seed: number;
+  readonly faults?: Partial<NetworkFaults>;
+  readonly config?: Partial<DispatchConfig>;
+}
+
+export interface SubmitOptions {
+  readonly deadlineMs?: number;
+  readonly splittable?: boolean;
+  readonly rowsMax?: number;
+}
+
+export class DispatchSimulation {
+  readonly clock = new EventClock();
+  readonly random: Random;
+  readonly history: HistoryEntry[] = [];
+  readonly state: DispatchState;
+  readonly nodes = new Map<PeerId, SimulatedNode>();
+  /** Times at which requests were submitted and settled. */
+  readonly submittedAtMs = new Map<RequestId, number>();
+  readonly settledAtMs = new Map<RequestId, number>();
+  rowsSent = 0;
+  microbatchesSent = 0;
+  readonly #faults: NetworkFaults;
+  #stages = 1;
+  #epoch = 0;
+  #events = 0;
+  #requestsMade = 0;
+  #cancelWake = (): void => {};
+
+  constructor({ seed, faults = {}, config = {} }: SimulationOptions) {
+    this.random = seededRandom(seed);
+    this.state = createDispatch(config);
+    this.#faults = { ...SOUND, ...faults };
+  }
+
+  /** A node that is ready to serve; `place` tells the dispatcher of it. */
+  add(name: string, traits: Partial<NodeTraits> = {}): SimulatedNode {
+    const id = peerId(name);
+    const node = new SimulatedNode(id, { ...STEADY, ...traits }, this.clock, this.random, this.#port);
+    this.nodes.set(id, node);
+    return node;
+  }
+
+  /** Tells the dispatcher which nodes serve: every one that is alive, spread over so many stages. */
+  place(stages: number = this.#stages): void {
+    this.#stages = stages;
+    const alive = [...this.nodes.values()].filter((node) => node.alive);
+    const byStage = Array.from({ length: stages }, (_, stage) => alive.filter((_node, i) => i % stages === stage));
+    byStage.forEach((nodes, stage) => {
+      for (const node of nodes) {
+        node.stage = stage;
+        node.stages = stages;
+      }
+    });
+    this.#epoch += 1;
+    this.#tellPlacement(byStage);
+  }
+
+  /** Rows of one request; its id, once told to the dispatcher. */
+  submit(rows: number, { deadlineMs = 600_000, splittable = true, rowsMax = rows }: SubmitOptions = {}): RequestId {
+    const id = requestId(`r${this.#requestsMade++}`);
+    const atMs = this.clock.nowMs();
+    const deadlineAtMs = atMs + deadlineMs;
+    this.submittedAtMs.set(id, atMs);
+    this.history.push({ type: 'submitted', atMs, requestId: id, rows, deadlineAtMs });
+    this.#feed({ type: 'submit', nowMs: atMs, requestId: id, rows, splittable, rowsMax, deadlineAtMs });
+    return id;
+  }
+
+  cancel(id: RequestId): void {
+    this.#feed({ type: 'cancel', nowMs: this.clock.nowMs(), requestId: id, error: new MeshError('CANCELLED') });
+  }
+
+  /** The node vanishes; it is noticed after `detectMs`, and placed anew without it. */
+  kill(node: SimulatedNode, detectMs: number): void {
+    node.alive = false;
+    this.clock.schedule(detectMs, () => {
+      this.#tellLost(node.id, new MeshError('PEER_LEFT'));
+      this.place();
+    });
+  }
+
+  /** The link to a node breaks, though both are well: told as production tells it, lost and placed again at once. */
+  breakLink(node: SimulatedNode): void {
+    this.#tellLost(node.id, new MeshError('LINK_FAILED'));
+    this.place();
+  }
+
+  run(untilMs: number): void {
+    this.clock.runUntil(untilMs);
+  }
+
+  /** Runs until all requests are over; the virtual time of the last outcome. */
+  runToEnd(): number {
+    this.clock.runUntil(this.clock.nowMs() + 3_600_000);
+    return Math.max(...this.settledAtMs.values());
+  }
+
+  #tellLost(node: PeerId, error: MeshError): void {
+    const nowMs = this.clock.nowMs();
+    this.history.push({ type: 'lost', atMs: nowMs, node });
+    this.#feed({ type: 'node-lost', nowMs, node, error });
+  }
+
+  #tellPlacement(byStage: readonly (readonly SimulatedNode[])[]): void {
+    const nowMs = this.clock.nowMs();
+    const served = byStage.every((nodes) => nodes.length > 0);
+    this.history.push({ type: 'placed', atMs: nowMs, nodes: byStage.flat().map(({ id }) => id) });
+    const stages = byStage.map((nodes) =>
+      nodes.map((node) => ({ node: node.id, msPerRow: node.stageMsPerRow * node.traits.claim })),
+    );
+    const unserved = served ? null : { code: 'NO_CAPACITY' as const, reason: 'a stage has no node' };
+    this.#feed({ type: 'placement', nowMs, epoch: this.#epoch, stages, unserved });
+  }
+
+  /** The driver: carries out what the dispatcher decides. */
+  #feed(event: DispatchEvent, arrived?: SimulatedWork): void {
+    if (++this.#events > EVENTS_MAX) throw new Error(`more than ${EVENTS_MAX} events: the run goes round in circles`);
+    const effects = dispatch(this.state, event);
+    if (effects.length > EFFECTS_PER_EVENT_MAX) throw new Error(`${effects.length} effects of one ${event.type} event`);
+    const atMs = event.nowMs;
+    for (const effect of effects) {
+      switch (effect.type) {
+        case 'send': {
+          const { requestId: id, microbatch, attempt, route, span } = effect.flight;
+          this.history.push({ type: 'sent', atMs, requestId: id, route });
+          this.rowsSent += span.end - span.start;
+          this.microbatchesSent += 1;
+          const { start, end } = span;
+          this.#toNode(route[0]!, null, {
+            requestId: id,
+            microbatch,
+            attempt,
+            route,
+            start,
+            end,
+            stage: 0,
+            timings: [],
+          });
+          break;
+        }
+        case 'revoke': {
+          const { requestId: id, microbatch, route } = effect.flight;
+          for (const node of route) {
+            this.#carry(this.#latencyOf(node), () => this.nodes.get(node)?.revoke(id, microbatch));
+          }
+          break;
+        }
+        case 'accept': {
+          if (arrived === undefined) throw new Error(`accept without a result, of a ${event.type} event`);
+          const { requestId: id, start, end } = arrived;
+          this.history.push({ type: 'accepted', atMs, requestId: id, start, end });
+          break;
+        }
+        case 'settle': {
+          const code = effect.error?.code ?? null;
+          this.settledAtMs.set(effect.requestId, atMs);
+          this.history.push({ type: 'settled', atMs, requestId: effect.requestId, code });
+          break;
+        }
+      }
+    }
+    this.#setWake();
+  }
+
+  #setWake(): void {
+    this.#cancelWake();
+    const wakeMs = nextWakeMs(this.state);
+    if (wakeMs === null) return;
+    const nowMs = this.clock.nowMs();
+    if (wakeMs <= nowMs) throw new Error(`nextWakeMs is ${wakeMs} at ${nowMs}: the driver would spin`);
+    this.#cancelWake = this.clock.schedule(wakeMs - nowMs, () =>
+      this.#feed({ type: 'tick', nowMs: this.clock.nowMs() }),
+    );
+  }
+
+  readonly #port: NodePort = {
+    forward: (from, work) => this.#toNode(work.route[work.stage]!, from, work),
+    result: (from, work) =>
+      this.#carry(from.traits.latencyMs, () => {
+        const { requestId: id, microbatch, attempt, timings } = work;
+        this.#feed({ type: 'result', nowMs: this.clock.nowMs(), requestId: id, microbatch, attempt, timings }, work);
+      }),
+    failure: (from, work, code: ReasonCode) =>
+      this.#carry(from.traits.latencyMs, () => {
+        const { requestId: id, microbatch, attempt } = work;
+        const error = new MeshError(code);
+        const nowMs = this.clock.nowMs();
+        this.#feed({ type: 'failure', nowMs, requestId: id, microbatch, attempt, node: from.id, error });
+      }),
+    lease: (from, work, leaseMs) =>
+      this.#carry(from.traits.latencyMs, () => {
+        const { requestId: id, microbatch, attempt } = work;
+        this.#feed({ type: 'lease', nowMs: this.clock.nowMs(), requestId: id, microbatch, attempt, leaseMs });
+      }),
+  };
+
+  #toNode(to: PeerId, from: SimulatedNode | null, work: SimulatedWork): void {
+    const latencyMs = Math.max(this.#latencyOf(to), from?.traits.latencyMs ?? 0);
+    this.#carry(latencyMs, () => this.nodes.get(to)?.receive(work));
+  }
+
+  #carry(latencyMs: number, deliver: () => void): void {
+    const { dropRate, duplicateRate, jitterMs } = this.#faults;
+    if (this.random.next() < dropRate) return;
+    this.clock.schedule(latencyMs + jitterMs * this.random.next(), deliver);
+    if (this.random.next() < duplicateRate) this.clock.schedule(latencyMs + jitterMs * this.random.next(), deliver);
+  }
+
+  #latencyOf(node: PeerId): number {
+    return this.nodes.get(node)?.traits.latencyMs ?? 0;
+  }
+}
