@@ -6,7 +6,7 @@
 import * as z from 'zod/mini';
 import { reasonCodeSchema } from './channel.ts';
 import { assignmentIdSchema, digestSchema, modelNameSchema, peerIdSchema, versionSchema } from './ids.ts';
-import { DTYPES } from './tensor.ts';
+import { DTYPES, type Signature } from './tensor.ts';
 
 const count = z.int().check(z.nonnegative());
 const text = (max: number) => z.string().check(z.maxLength(max));
@@ -216,10 +216,10 @@ const tensorSpecSchema = z.strictObject({
   shape: z.nullable(z.array(z.int())),
   tensor: text(512),
 });
-export const signatureSchema = z.strictObject({
+export const signatureSchema: z.ZodMiniType<Signature> = z.strictObject({
   inputs: z.record(z.string(), tensorSpecSchema),
   outputs: z.record(z.string(), tensorSpecSchema),
-});
+}) as unknown as z.ZodMiniType<Signature>;
 
 /** The facts of a model version that a caller needs. */
 export const modelInfoSchema = z.strictObject({

@@ -136,7 +136,7 @@ function encodeStrings(strings: readonly string[]): Uint8Array {
 function decodeStrings(header: TensorHeader, data: Uint8Array, elements: number): string[] {
   if (elements * 4 > data.length) throw bad(header, `${data.length} bytes for ${elements} strings`);
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  const decoder = new TextDecoder();
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   const strings: string[] = [];
   let offset = 0;
   for (let i = 0; i < elements; i++) {

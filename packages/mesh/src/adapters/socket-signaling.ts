@@ -64,23 +64,40 @@ export const openSocketSignaling: OpenSignaling = async ({ url, handshake, deadl
     enter('closed', refusal);
   });
   socket.on('disconnect', (reason) => enter('lost', new MeshError('COORDINATOR_LOST', `signaling socket: ${reason}`)));
-  socket.on('down', (raw: unknown) => {
-    const message = parseWith(downMessageSchema, raw, 'signaling message');
-    if (message.type === 'welcome') {
-      session = message.session;
-      admitted.resolve(message);
-      enter('open', null);
+  /** A coordinator that breaks the protocol is left. */
+  const guarded = (read: () => void): void => {
+    try {
+      read();
+    } catch (error) {
+      const broken = MeshError.from(error, 'BAD_FRAME');
+      socket.disconnect();
+      admitted.reject(broken);
+      enter('closed', broken);
     }
-    events.emit('message', message);
-  });
-  socket.on('relay', (...raw: unknown[]) => {
-    const [from, connection, packet] = parseWith(relaySchema, raw.slice(0, 3), 'relayed packet') as [
-      PeerId,
-      string,
-      ArrayBuffer | Uint8Array,
-    ];
-    events.emit('relay', from, connection, packet instanceof Uint8Array ? packet : new Uint8Array(packet));
-  });
+  };
+  socket.on('down', (raw: unknown) =>
+    guarded(() => {
+      const message = parseWith(downMessageSchema, raw, 'signaling message');
+      if (message.type === 'welcome') {
+        session = message.session;
+        admitted.resolve(message);
+        enter('open', null);
+      }
+      events.emit('message', message);
+    }),
+  );
+  socket.on('relay', (...raw: unknown[]) =>
+    guarded(() => {
+      const [from, connection, packet] = parseWith(relaySchema, raw.slice(0, 3), 'relayed packet') as [
+        PeerId,
+        string,
+        ArrayBuffer | Uint8Array,
+      ];
+      events.emit('relay', from, connection, packet instanceof Uint8Array ? packet : new Uint8Array(packet));
+      const taken = raw.at(-1);
+      if (typeof taken === 'function') taken('ok');
+    }),
+  );
 
   const acknowledged = async (event: string, ...parts: unknown[]): Promise<unknown> => {
     if (state !== 'open') throw new MeshError('COORDINATOR_LOST');

@@ -1,0 +1,81 @@
+/** What the API shows of the mesh: plain records, made for reading. */
+import { placementOf, type ClusterState } from '@shoal/scheduling';
+import type { Repository } from './repository.ts';
+
+const memoryBytesOf = (state: ClusterState, key: string): number => state.models.get(key)?.memoryBytes ?? 0;
+
+export function nodeViews(state: ClusterState) {
+  return [...state.peers.values()]
+    .filter((peer) => peer.role === 'node')
+    .map((peer) => {
+      const assignments = [...peer.assignments.values()];
+      const isSuspect = peer.pingsUnanswered > 1;
+      return {
+        peerId: peer.id,
+        name: peer.profile?.name ?? peer.id,
+        platform: peer.profile?.platform ?? '',
+        backend: peer.profile?.backend ?? null,
+        backends: peer.profile?.backends ?? [],
+        activity: isSuspect ? 'suspect' : peer.activity,
+        code: isSuspect ? 'PEER_UNRESPONSIVE' : peer.activity === 'draining' ? 'DRAINING' : 'IDLE',
+        reason: isSuspect ? `${peer.pingsUnanswered} pings unanswered` : '',
+        queued: peer.queued,
+        rowsDone: peer.rowsDone,
+        memoryBytesMax: peer.profile?.memoryBytesMax ?? 0,
+        memoryBytesUsed: assignments
+          .filter((record) => record.state === 'ready')
+          .reduce((sum, record) => sum + memoryBytesOf(state, record.modelKey), 0),
+        joinedAtMs: peer.joinedAtMs,
+        lastSeenMs: peer.lastHeardAtMs,
+        assignments: assignments.map(
+          ({ modelKey, state: at, bytesDone, bytesTotal, selfTestPassed, selfTestTotal, msPerRow, code, reason }) => {
+            const [model = '', version = '0'] = modelKey.split('/');
+            return {
+              model,
+              version: Number(version),
+              state: at,
+              bytesDone,
+              bytesTotal,
+              selfTestPassed,
+              selfTestTotal,
+              msPerRow,
+              code,
+              reason,
+            };
+          },
+        ),
+      };
+    });
+}
+
+export function clientViews(state: ClusterState) {
+  return [...state.peers.values()]
+    .filter((peer) => peer.role !== 'node')
+    .map((peer) => ({ peerId: peer.id, joinedAtMs: peer.joinedAtMs, watching: [...peer.watching] }));
+}
+
+export function modelViews(state: ClusterState, repository: Repository) {
+  const served = [...state.models].map(([key, { info }]) => {
+    const { stages, code, reason } = placementOf(state, key);
+    return {
+      ...info,
+      state: code === undefined ? ('served' as const) : ('unserved' as const),
+      code: code ?? null,
+      reason: reason ?? null,
+      replicas: stages[0]?.replicas.length ?? 0,
+    };
+  });
+  const refused = repository.refusals.map(({ model, version, error }) => ({
+    model,
+    version,
+    state: 'refused' as const,
+    code: error.code,
+    reason: error.reason,
+    replicas: 0,
+    weightBytes: 0,
+    rowsIndependent: false,
+    signatures: {},
+    classNames: null,
+  }));
+  return [...served, ...refused];
+}

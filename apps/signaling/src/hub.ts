@@ -1,0 +1,279 @@
+/**
+ * The driver of the mesh's picture: sockets in, the cluster's decisions out. Validates every word at the door and
+ * passes on what peers say to each other.
+ */
+import { randomBytes } from 'node:crypto';
+import {
+  MeshError,
+  parseWith,
+  peerIdSchema,
+  PING_INTERVAL_MS,
+  RELAY_PACKET_BYTES_MAX,
+  SIGNALING_MESSAGE_BYTES_MAX,
+  upMessageSchema,
+  type DownMessage,
+  type ModelInfo,
+  type PeerId,
+  type ReasonCode,
+  type Role,
+  type UpMessage,
+  type WatchReply,
+} from '@shoal/protocol';
+import {
+  createCluster,
+  modelKey,
+  placementOf,
+  updateCluster,
+  type ClusterEvent,
+  type ClusterState,
+  type ServedModel,
+} from '@shoal/scheduling';
+import type { Server, Socket } from 'socket.io';
+import * as z from 'zod/mini';
+import type { Admission } from './admission.ts';
+import type { Metrics } from './metrics.ts';
+import type { ModelVersion } from './model-version.ts';
+import type { Repository } from './repository.ts';
+
+/** A relayed packet that its receiver has not taken in this time is reported as lost to its sender. */
+const RELAY_DEADLINE_MS = 10_000;
+
+const relaySchema = z.tuple([
+  peerIdSchema,
+  z.string().check(z.maxLength(64)),
+  z.instanceof(Uint8Array).check(z.refine((packet) => packet.length <= RELAY_PACKET_BYTES_MAX)),
+]);
+
+export interface HubParts {
+  readonly io: Server;
+  readonly admission: Admission;
+  readonly repository: Repository;
+  readonly metrics: Metrics;
+  readonly mesh: string;
+  readonly iceServers: Extract<DownMessage, { type: 'welcome' }>['iceServers'];
+  readonly log: (line: string) => void;
+}
+
+type SocketData = { peerId: PeerId; role: Role; session: string };
+
+export class Hub {
+  readonly state: ClusterState = createCluster(randomBytes(6).toString('hex'));
+  readonly #parts: HubParts;
+  readonly #sockets = new Map<PeerId, Socket>();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(parts: HubParts) {
+    this.#parts = parts;
+    const { io } = parts;
+    io.use((socket, next) => {
+      this.#admit(socket).then(
+        () => next(),
+        (error: unknown) => next(refusal(error)),
+      );
+    });
+    io.on('connection', (socket) => this.#onConnection(socket));
+    this.#timer = setInterval(() => this.feed({ type: 'tick', nowMs: Date.now() }), PING_INTERVAL_MS);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Takes a model version into service. */
+  addModel(version: ModelVersion): void {
+    const { manifest, manifestDigest } = version;
+    const { model, signatures, classNames, rowsIndependent, weightBytes, memoryBytes } = manifest;
+    const served: ServedModel = {
+      info: { model, version: manifest.version, signatures, classNames, rowsIndependent, weightBytes },
+      manifestPath: `/models/${model}/${manifest.version}/manifest.json`,
+      manifestDigest,
+      memoryBytes,
+    };
+    this.feed({ type: 'model-added', nowMs: Date.now(), model: served });
+  }
+
+  removeModel(key: string): void {
+    this.feed({ type: 'model-removed', nowMs: Date.now(), modelKey: key });
+  }
+
+  /** Hands an event to the cluster and carries out what it decides. */
+  feed(event: ClusterEvent): void {
+    for (const effect of updateCluster(this.state, event)) {
+      switch (effect.type) {
+        case 'send':
+          this.#sockets.get(effect.to)?.emit('down', effect.message);
+          break;
+        case 'evict': {
+          const socket = this.#sockets.get(effect.peer);
+          this.#sockets.delete(effect.peer);
+          this.#parts.log(`${effect.peer} evicted: ${effect.code}`);
+          socket?.disconnect(true);
+          break;
+        }
+      }
+    }
+  }
+
+  async #admit(socket: Socket): Promise<void> {
+    try {
+      const { peerId, role, session } = await this.#parts.admission.admit(socket.handshake.auth);
+      Object.assign(socket.data, { peerId, role, session } satisfies SocketData);
+      this.#parts.metrics.joins.inc({ role, code: 'OK' });
+    } catch (error) {
+      this.#parts.metrics.joins.inc({ role: 'unknown', code: MeshError.from(error).code });
+      throw error;
+    }
+  }
+
+  #onConnection(socket: Socket): void {
+    const { peerId, role, session } = socket.data as SocketData;
+    const nowMs = Date.now();
+    // The same peer on a new socket: the old one is dead, whether or not its end was noticed.
+    const former = this.#sockets.get(peerId);
+    this.#sockets.set(peerId, socket);
+    former?.disconnect(true);
+    if (!this.state.peers.has(peerId)) this.feed({ type: 'joined', nowMs, peer: peerId, role });
+    const { mesh, iceServers, log } = this.#parts;
+    socket.emit('down', { type: 'welcome', peerId, session, mesh, iceServers } satisfies DownMessage);
+    log(`${peerId} joined`);
+
+    socket.on('up', (raw: unknown) => this.#guarded(socket, 'message', () => this.#onUp(peerId, raw)));
+    socket.on('watch', (raw: unknown, answer: unknown) => {
+      if (typeof answer === 'function') answer(this.#onWatch(peerId, raw));
+    });
+    socket.on('relay', (...raw: unknown[]) => {
+      const answer = raw.at(-1);
+      if (typeof answer !== 'function') return;
+      this.#onRelay(peerId, raw.slice(0, 3)).then(
+        () => answer('ok'),
+        (error: unknown) => answer(asData(error)),
+      );
+    });
+    socket.on('disconnect', (reason) => {
+      if (this.#sockets.get(peerId) !== socket) return;
+      this.#leave(peerId, 'PEER_LEFT', reason);
+    });
+  }
+
+  #leave(peerId: PeerId, code: ReasonCode, reason: string): void {
+    this.#sockets.delete(peerId);
+    this.#parts.log(`${peerId} left: ${reason}`);
+    this.feed({ type: 'left', nowMs: Date.now(), peer: peerId, code });
+  }
+
+  #onUp(peer: PeerId, raw: unknown): void {
+    const message: UpMessage = parseWith(upMessageSchema, raw, 'signaling message');
+    const nowMs = Date.now();
+    switch (message.type) {
+      case 'register':
+        return this.feed({ type: 'registered', nowMs, peer, profile: message.profile, holds: message.holds });
+      case 'pong':
+        return this.feed({ ...message, type: 'pong', nowMs, peer });
+      case 'assignment':
+        return this.feed({ type: 'assignment', nowMs, peer, status: message });
+      case 'signal': {
+        const bytes = JSON.stringify(message.payload ?? null).length;
+        if (bytes > SIGNALING_MESSAGE_BYTES_MAX) {
+          throw new MeshError('TOO_LARGE', `payload of ${bytes} bytes, limit ${SIGNALING_MESSAGE_BYTES_MAX} bytes`);
+        }
+        const down: DownMessage = { type: 'signal', from: peer, payload: message.payload };
+        this.#socketOf(message.to).emit('down', down);
+        return;
+      }
+      case 'unwatch':
+        return this.feed({ type: 'unwatched', nowMs, peer, modelKey: modelKey(message.model, message.version) });
+      case 'leaving': {
+        const socket = this.#sockets.get(peer);
+        this.#leave(peer, message.code, `said goodbye: ${message.code}`);
+        socket?.disconnect(true);
+        return;
+      }
+      case 'watch':
+        throw new MeshError('BAD_FRAME', 'watch is an event of its own, with an acknowledgement');
+    }
+  }
+
+  #onWatch(peer: PeerId, raw: unknown): WatchReply {
+    try {
+      const message = parseWith(upMessageSchema, raw, 'watch');
+      if (message.type !== 'watch') throw new MeshError('BAD_FRAME', `watch: type is ${message.type}`);
+      const info = this.resolve(message.model, message.version, message.label);
+      const key = modelKey(info.model, info.version);
+      this.feed({ type: 'watching', nowMs: Date.now(), peer, modelKey: key });
+      return { ok: true, info, placement: placementOf(this.state, key) };
+    } catch (error) {
+      const { code, reason } = MeshError.from(error);
+      return { ok: false, code, reason };
+    }
+  }
+
+  /**
+   * The version that a caller means: the one named, the one labelled, else the newest that is served, else the newest.
+   * @throws MeshError MODEL_NOT_FOUND, VERSION_NOT_FOUND, LABEL_NOT_FOUND or MODEL_INVALID
+   */
+  resolve(model: string, version?: number, label?: string): ModelInfo {
+    const { repository } = this.#parts;
+    const served = [...this.state.models.values()].map(({ info }) => info).filter((info) => info.model === model);
+    if (served.length === 0) {
+      const refused = repository.refusals.find((refusal) => refusal.model === model);
+      if (refused !== undefined) throw refused.error;
+      throw new MeshError('MODEL_NOT_FOUND', `no model is named "${model}"`);
+    }
+    const wanted = label === undefined ? version : repository.label(model, label);
+    if (label !== undefined && wanted === undefined) {
+      throw new MeshError('LABEL_NOT_FOUND', `model ${model} has no version label "${label}"`);
+    }
+    const newestFirst = served.sort((a, b) => b.version - a.version);
+    const isServed = (info: ModelInfo): boolean =>
+      placementOf(this.state, modelKey(model, info.version)).code === undefined;
+    const found =
+      wanted === undefined
+        ? (newestFirst.find(isServed) ?? newestFirst[0])
+        : newestFirst.find((info) => info.version === wanted);
+    if (found !== undefined) return found;
+    throw new MeshError(
+      'VERSION_NOT_FOUND',
+      `model ${model} has no version ${wanted ?? ''}, it has ${served.map((info) => info.version).join(', ')}`,
+    );
+  }
+
+  async #onRelay(from: PeerId, raw: unknown[]): Promise<void> {
+    const [to, connection, packet] = parseWith(relaySchema, raw, 'relayed packet') as [PeerId, string, Uint8Array];
+    const socket = this.#socketOf(to);
+    try {
+      await socket.timeout(RELAY_DEADLINE_MS).emitWithAck('relay', from, connection, packet);
+    } catch (error) {
+      throw new MeshError('LINK_FAILED', `peer ${to} did not take a relayed packet in ${RELAY_DEADLINE_MS} ms`, {
+        cause: error,
+      });
+    }
+    this.#parts.metrics.relayedBytes.inc(packet.length);
+  }
+
+  #socketOf(peer: PeerId): Socket {
+    const socket = this.#sockets.get(peer);
+    if (socket === undefined) throw new MeshError('PEER_UNKNOWN', `no peer ${peer} is in this mesh`);
+    return socket;
+  }
+
+  /** What a peer said wrong is told to it, and harms nobody else. */
+  #guarded(socket: Socket, about: string, act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      const { code, reason } = MeshError.from(error);
+      socket.emit('down', { type: 'refused', about, code, reason: reason.slice(0, 2000) } satisfies DownMessage);
+    }
+  }
+}
+
+const asData = (error: unknown): { code: ReasonCode; reason: string } => {
+  const { code, reason } = MeshError.from(error);
+  return { code, reason };
+};
+
+/** socket.io hands `data` of a middleware's error to the client's `connect_error`. */
+function refusal(error: unknown): Error {
+  const meshError = MeshError.from(error);
+  return Object.assign(new Error(meshError.message), { data: asData(meshError) });
+}

@@ -1,0 +1,2 @@
+export { startCoordinator, type Coordinator, type CoordinatorOptions } from './compose.ts';
+export type { SamplePicture } from './http.ts';
