@@ -4,6 +4,7 @@
  */
 import { DTYPES, type DType } from '@shoal/protocol';
 import { asArray, asInteger, asName, asRecord, asString, isRecord, property, type JsonRecord } from './json.ts';
+import { inMakingOrder } from './keras-call-order.ts';
 import { NODE_INPUTS_MAX, NODES_MAX } from './limits.ts';
 import { ModelError } from './model-error.ts';
 
@@ -77,7 +78,7 @@ function readFunctional(config: JsonRecord, field: string): Scope {
     inputs: readEnds(property(config, 'input_layers'), `${field}.input_layers`),
     outputs: readEnds(property(config, 'output_layers'), `${field}.output_layers`),
   };
-  return withNestedCallsFromZero(scope, field);
+  return resolved(scope, field);
 }
 
 function readSequential(config: unknown, field: string): Scope {
@@ -208,10 +209,10 @@ function readKeras3Call(node: JsonRecord, field: string): ScopeCall {
 }
 
 /**
- * Keras counts the calls of a nested model from 1, since the model's own making is its call 0. Here they
- * count from 0 like those of any layer.
+ * Checks references and counts calls as tfjs does. A nested model counts from 1, since its own making is its
+ * call 0; here its calls count from 0 like those of any layer.
  */
-function withNestedCallsFromZero(scope: Scope, field: string): Scope {
+function resolved(scope: Scope, field: string): Scope {
   const calledFromZero = new Set<string>();
   const each = (visit: (ref: TensorRef) => void): void => {
     for (const layer of scope.layers.values())
@@ -240,7 +241,7 @@ function withNestedCallsFromZero(scope: Scope, field: string): Scope {
   };
   for (const layer of moved.layers.values()) for (const call of layer.calls) for (const ref of call.inputs) check(ref);
   for (const ref of [...moved.inputs, ...moved.outputs]) check(ref);
-  return moved;
+  return { ...moved, layers: inMakingOrder(layers, field) };
 }
 
 /** Element type of a layer's configuration: a name, or Keras 3's policy object. */

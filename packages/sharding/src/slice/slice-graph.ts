@@ -44,6 +44,7 @@ export function sliceGraph(graph: GraphDef, ends: StageEnds): StageTopology {
     },
     inputNames,
     outputNames,
+    extraOutputs: 0,
   };
 }
 

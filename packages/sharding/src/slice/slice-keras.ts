@@ -34,6 +34,8 @@ export function sliceKeras(model: KerasModel, ends: StageEnds): StageTopology {
     return [ref.layer, number, ref.tensor];
   };
   const outputs = ends.outputs.map((tensor) => refOf(layerTensorRef(tensor.name)));
+  const given = new Set(ends.outputs.map((tensor) => tensor.name));
+  const kept = freedTooEarly(calls, given).filter((name) => !given.has(name) && !fed.has(name));
   const inputLayers = ends.inputs.map((tensor, i) => inputLayer(model, tensor, inputNames[i] ?? tensor.name));
   return {
     json: {
@@ -43,13 +45,41 @@ export function sliceKeras(model: KerasModel, ends: StageEnds): StageTopology {
           name: 'stage',
           layers: [...inputLayers, ...layersOf(calls, numbers, refOf)],
           input_layers: inputNames.map((name) => [name, 0, 0]),
-          output_layers: outputs,
+          output_layers: [...outputs, ...kept.map((name) => refOf(layerTensorRef(name)))],
         },
       },
     },
     inputNames,
     outputNames: outputs.map(([layer]) => layer),
+    extraOutputs: kept.length,
   };
+}
+
+/**
+ * Tensors that tfjs 4.22 frees while another layer still needs them, unless they are outputs of the model
+ * (tfjs-layers `executor.ts`): it counts the layers that read a tensor, but takes one off for each time that
+ * a layer reads it; and a recurrent layer's output and state are one tensor under two names. Whether the
+ * whole model meets this depends on the order in which tfjs walks it, which cutting changes.
+ */
+function freedTooEarly(calls: readonly LayerCall[], given: ReadonlySet<string>): readonly string[] {
+  const readers = new Map<string, number>();
+  const repeated = new Set<string>();
+  const outputsByCall = new Map<string, Set<string>>();
+  const note = (ref: TensorRef): void => {
+    const key = callName(ref.layer, ref.call);
+    const names = outputsByCall.get(key) ?? new Set();
+    outputsByCall.set(key, names.add(layerTensorName(ref)));
+  };
+  for (const { inputs } of calls) {
+    const names = inputs.map(layerTensorName);
+    for (const name of new Set(names)) readers.set(name, (readers.get(name) ?? 0) + 1);
+    for (const [i, name] of names.entries()) if (names.indexOf(name) < i) repeated.add(name);
+    inputs.forEach(note);
+  }
+  for (const name of given) note(layerTensorRef(name));
+  const twins = [...outputsByCall.values()].filter((names) => names.size > 1).flatMap((names) => [...names]);
+  const counted = [...repeated].filter((name) => (readers.get(name) ?? 0) > 1);
+  return [...new Set([...counted, ...twins])];
 }
 
 /** An input of the whole model keeps its name; a cut tensor gets one that no layer has. */

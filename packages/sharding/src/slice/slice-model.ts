@@ -81,6 +81,7 @@ function stageOf(model: ModelDescription, graph: LayerGraph, range: LayerRange, 
     modelJson: { format: model.format, ...topology.json, weightsManifest: stageManifest(weights) },
     inputs: ends.inputs.map((tensor, i) => stageTensor(tensor, topology.inputNames[i])),
     outputs: ends.outputs.map((tensor, i) => stageTensor(tensor, topology.outputNames[i])),
+    extraOutputs: topology.extraOutputs,
     passThrough: crossing.passThrough.map((tensor) => tensor.name),
     weights,
     weightRanges: weightRanges(weights),
@@ -113,7 +114,12 @@ function wholeTopology(model: ModelDescription, ends: StageEnds): StageTopology 
     return value === undefined ? [] : [[key, value] as const];
   });
   const names = (tensors: readonly GraphTensor[]): readonly string[] => tensors.map((tensor) => tensor.name);
-  return { json: Object.fromEntries(json), inputNames: names(ends.inputs), outputNames: names(ends.outputs) };
+  return {
+    json: Object.fromEntries(json),
+    inputNames: names(ends.inputs),
+    outputNames: names(ends.outputs),
+    extraOutputs: 0,
+  };
 }
 
 function stageTensor(tensor: GraphTensor, name: string | undefined): StageModel['inputs'][number] {

@@ -31,6 +31,8 @@ export interface StageModel {
   readonly inputs: readonly StageTensor[];
   /** What it makes and later stages, or the caller, read. Empty if the stage only passes tensors through. */
   readonly outputs: readonly StageTensor[];
+  /** How many tensors a LayersModel gives after `outputs`, kept from being freed too early; to be disposed. */
+  readonly extraOutputs: number;
   /** Canonical names of tensors that arrive at the stage and leave it unchanged; the runtime carries them. */
   readonly passThrough: readonly string[];
   /** In the order of their bytes, with offsets in the whole model's files. */
@@ -61,6 +63,7 @@ export interface StageTopology {
   readonly json: JsonRecord;
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
+  readonly extraOutputs: number;
 }
 
 /**

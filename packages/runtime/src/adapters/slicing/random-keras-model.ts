@@ -107,9 +107,7 @@ function randomScope(
       weights.floats(`${lstm.layer.name}/kernel`, [4, 16]);
       weights.floats(`${lstm.layer.name}/recurrent_kernel`, [4, 16]);
       weights.floats(`${lstm.layer.name}/bias`, [16]);
-      // tfjs gives the last output and the first state as one tensor and frees it after either's reader: not both.
-      call(lstm, [sequence], 0);
-      tensors.push([lstm.layer.name, 0, 0], [lstm.layer.name, 0, 2]);
+      call(lstm, [sequence], 3);
     },
     ({ a, b, c }) => {
       if (depth === 0) return;

@@ -26,7 +26,8 @@ const recipe = fc.record({
   cuts: fc.array(number, { minLength: 1, maxLength: 4 }),
 });
 
-async function checkInStages(made: RandomModel, cuts: readonly number[], seed: number): Promise<void> {
+/** Gives the number of stages that were compared. */
+async function checkInStages(made: RandomModel, cuts: readonly number[], seed: number): Promise<number> {
   const { json, weightData } = made;
   const model = readModel(json, { readWeightBytes: (offset, length) => weightData.subarray(offset, offset + length) });
   const graph = layerGraph(model);
@@ -45,6 +46,8 @@ async function checkInStages(made: RandomModel, cuts: readonly number[], seed: n
     ]),
   );
   const expected = await runWhole(made, inputs);
+  // tfjs frees some tensors of some whole models too early (see slice-keras.ts): nothing to compare with.
+  fc.pre(expected !== undefined);
   const stages = sliceAt(
     model,
     graph,
@@ -53,13 +56,14 @@ async function checkInStages(made: RandomModel, cuts: readonly number[], seed: n
   const outputs = await runStages(stages, weightData, inputs);
   expect(await differences(expected, outputs)).toEqual([]);
   tf.dispose([...inputs.values(), ...expected.values(), ...outputs.values()]);
+  return stages.length;
 }
 
 /** By tfjs alone, from the files as they are. */
 async function runWhole(
   { json, weightData }: RandomModel,
   inputs: ReadonlyMap<string, tf.Tensor>,
-): Promise<Map<string, tf.Tensor>> {
+): Promise<Map<string, tf.Tensor> | undefined> {
   const file = JSON.parse(JSON.stringify(json)) as tf.io.ModelJSON;
   const source = tf.io.fromMemory({
     modelTopology: (file.modelTopology as { model_config?: object }).model_config ?? file.modelTopology,
@@ -79,29 +83,33 @@ async function runWhole(
     whole.dispose();
   } else {
     const whole = await tf.loadLayersModel(source);
-    results = tf.tidy(() => whole.predict(clones));
-    whole.dispose();
+    try {
+      results = tf.tidy(() => whole.predict(clones));
+    } catch {
+      return undefined;
+    } finally {
+      whole.dispose();
+    }
   }
   const list = Array.isArray(results) ? results : [results];
   return new Map(names.map((name, i) => [name, list[i] as tf.Tensor]));
 }
 
-describe('cut at random places, a random model gives the same bits', () => {
-  it('as a GraphModel', async () => {
-    await fc.assert(
-      fc.asyncProperty(recipe, ({ inputs, steps, ends, seed, cuts }) =>
-        checkInStages(randomGraphModel(inputs, steps, ends, seed), cuts, seed),
-      ),
-      { seed: 4, numRuns },
-    );
-  }, 600_000);
+type Make = typeof randomGraphModel;
 
-  it('as a LayersModel', async () => {
-    await fc.assert(
-      fc.asyncProperty(recipe, ({ inputs, steps, ends, seed, cuts }) =>
-        checkInStages(randomKerasModel(inputs, steps, ends, seed), cuts, seed),
-      ),
-      { seed: 5, numRuns },
-    );
-  }, 600_000);
+async function checkRandomModels(make: Make, seed: number): Promise<void> {
+  let stages = 0;
+  await fc.assert(
+    fc.asyncProperty(recipe, async ({ inputs, steps, ends, seed: weightSeed, cuts }) => {
+      stages += await checkInStages(make(inputs, steps, ends, weightSeed), cuts, weightSeed);
+    }),
+    { seed, numRuns },
+  );
+  // Most models are large enough to be cut, many of them more than once.
+  expect(stages).toBeGreaterThan(2 * numRuns);
+}
+
+describe('cut at random places, a random model gives the same bits', () => {
+  it('as a GraphModel', () => checkRandomModels(randomGraphModel, 4), 600_000);
+  it('as a LayersModel', () => checkRandomModels(randomKerasModel, 5), 600_000);
 });

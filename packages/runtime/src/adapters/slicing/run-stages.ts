@@ -80,6 +80,9 @@ function given(inputs: Tensors, name: string): tf.Tensor {
 
 function byTensor(stage: StageModel, results: tf.Tensor | tf.Tensor[]): Map<string, tf.Tensor> {
   const list = Array.isArray(results) ? results : [results];
+  const extra = list.splice(stage.outputs.length);
+  if (extra.length !== stage.extraOutputs) throw new Error(`${extra.length} tensors too many`);
+  tf.dispose(extra);
   return new Map(stage.outputs.map(({ tensor }, i) => [tensor, list[i] as tf.Tensor]));
 }
 
