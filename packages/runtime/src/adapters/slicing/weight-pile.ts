@@ -26,6 +26,10 @@ export class WeightPile {
     );
   }
 
+  scalar(name: string, value: number): void {
+    this.#add(name, [], 'float32', Float32Array.of(value));
+  }
+
   integers(name: string, shape: readonly number[], values: readonly number[]): void {
     this.#add(name, shape, 'int32', Int32Array.from(values));
   }
