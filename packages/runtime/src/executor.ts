@@ -37,6 +37,7 @@ export interface Executor {
   /** Takes a backend for all that follows. */
   use(backend: BackendName): Promise<void>;
   load(stage: StageToLoad): Promise<void>;
+  /** Takes the inputs over: their memory may be gone afterwards. */
   run(stageId: string, signature: string, inputs: NamedTensors): Promise<RunResult>;
   unload(stageId: string): Promise<void>;
   memory(): Promise<ExecutorMemory>;

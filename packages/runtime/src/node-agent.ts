@@ -2,6 +2,7 @@
  * A node's life: measure the backends, join, hold what the coordinator assigns, run what comes over links, leave.
  * Which stages to hold is the coordinator's business, who gets work the client's.
  */
+import { withDeadline } from '@shoal/base';
 import {
   Links,
   type ContributedNode,
@@ -31,6 +32,8 @@ import { selfTest } from './self-test.ts';
 import { StageRunner } from './stage-runner.ts';
 
 const ADMISSION_DEADLINE_MS = 10_000;
+/** For loading a model, and for its self-test: a software GPU needs a minute to compile an image model's shaders. */
+const PREPARE_DEADLINE_MS = 180_000;
 /** Listeners hear of changes at most this often. */
 const CHANGE_INTERVAL_MS = 250;
 /** What is under way at `stop` has this long to finish. */
@@ -303,18 +306,25 @@ export class NodeAgent implements ContributedNode {
         code: 'SELF_TESTING',
         reason: `proving ${model} version ${version} on this device`,
       });
-      await executor.load({
-        id: held.stageId,
-        format: manifest.format,
-        topology,
-        weights,
-        signatures: manifest.signatures,
-      });
+      await this.#bounded(
+        `loading ${model}`,
+        executor.load({
+          id: held.stageId,
+          format: manifest.format,
+          topology,
+          weights,
+          signatures: manifest.signatures,
+        }),
+      );
       held.loaded = true;
-      const proof = await selfTest(executor, held.stageId, manifest, (passed) => {
+      const onPassed = (passed: number): void => {
         held.selfTestPassed = passed;
         this.#report(held);
-      });
+      };
+      const proof = await this.#bounded(
+        `the self-test of ${model}`,
+        selfTest(executor, held.stageId, manifest, onPassed),
+      );
       held.msPerRow = proof.msPerRow;
       this.#advance(held, { state: 'ready', code: 'IDLE', reason: '' });
       this.#log(
@@ -331,6 +341,16 @@ export class NodeAgent implements ContributedNode {
     } finally {
       this.#settlePhase();
     }
+  }
+
+  /** A device that hangs in its first run would hold up everything behind it. */
+  #bounded<T>(what: string, work: Promise<T>): Promise<T> {
+    return withDeadline(work, {
+      clock: this.#parts.clock,
+      deadlineMs: PREPARE_DEADLINE_MS,
+      onDeadline: () => new MeshError('EXECUTION_FAILED', `${what} took longer than ${PREPARE_DEADLINE_MS} ms`),
+      onAbort: () => new MeshError('CANCELLED'),
+    });
   }
 
   #checkMemory(neededBytes: number, held: HeldAssignment): void {

@@ -1,0 +1,2 @@
+export { startShoal, type Shoal } from './compose.ts';
+export { UsageError, type ServeOptions } from './options.ts';

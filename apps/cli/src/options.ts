@@ -1,0 +1,48 @@
+/** What `shoal serve` is told, by flags first, then by the environment; each with its default. */
+import { join } from 'node:path';
+
+export interface ServeOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly restPort: number;
+  /** Embedded nodes, processes of this machine; 0 for none. */
+  readonly nodes: number;
+  /** A model repository of the user's; without one the sample models are served. */
+  readonly modelsFolder: string | undefined;
+  readonly stateFolder: string;
+}
+
+/** One clear line for the person at the keyboard; the process ends with exit code 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+const NODES_MAX = 64;
+
+export interface ServeFlags {
+  readonly host?: string;
+  readonly port?: string;
+  readonly restPort?: string;
+  readonly nodes?: string;
+  readonly models?: string;
+  readonly state?: string;
+}
+
+/** @throws UsageError that names the flag and its limit */
+export function readServeOptions(flags: ServeFlags, environment: NodeJS.ProcessEnv): ServeOptions {
+  return {
+    host: flags.host ?? environment['SHOAL_HOST'] ?? '127.0.0.1',
+    port: wholeNumber('--port', flags.port ?? environment['SHOAL_PORT'], 8080, 65_535),
+    restPort: wholeNumber('--rest-port', flags.restPort ?? environment['SHOAL_REST_PORT'], 8501, 65_535),
+    nodes: wholeNumber('--nodes', flags.nodes ?? environment['SHOAL_NODES'], 2, NODES_MAX),
+    modelsFolder: flags.models ?? environment['SHOAL_MODELS'],
+    stateFolder: flags.state ?? environment['SHOAL_STATE'] ?? join(process.cwd(), '.shoal'),
+  };
+}
+
+function wholeNumber(flag: string, text: string | undefined, fallback: number, max: number): number {
+  if (text === undefined) return fallback;
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value <= max) return value;
+  throw new UsageError(`${flag} is "${text}", expected a whole number from 0 to ${max}`);
+}
