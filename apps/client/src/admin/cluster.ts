@@ -1,0 +1,116 @@
+/** What the coordinator's API tells of nodes and models, and the sentences drawn from it. */
+import type { BackendName, BackendReport, ReasonCode, Signature } from '@shoal/protocol';
+
+export interface NodeAssignment {
+  readonly model: string;
+  readonly version: number;
+  readonly state: string;
+  readonly bytesDone: number;
+  readonly bytesTotal: number;
+  readonly selfTestPassed: number;
+  readonly selfTestTotal: number;
+  readonly msPerRow: number | null;
+  readonly code: ReasonCode | null;
+  readonly reason: string | null;
+}
+
+export type NodeActivity = 'idle' | 'working' | 'draining' | 'suspect';
+
+export interface ClusterNode {
+  readonly peerId: string;
+  readonly name: string;
+  readonly platform: string;
+  readonly backend: BackendName;
+  readonly backends: readonly BackendReport[];
+  readonly activity: NodeActivity;
+  readonly code: ReasonCode | null;
+  readonly reason: string | null;
+  readonly queued: number;
+  readonly rowsDone: number;
+  readonly memoryBytesMax: number;
+  readonly memoryBytesUsed: number;
+  readonly joinedAtMs: number;
+  readonly lastSeenMs: number;
+  readonly assignments: readonly NodeAssignment[];
+}
+
+/** `GET /api/v1/nodes`. */
+export interface NodesReply {
+  readonly nodes: readonly ClusterNode[];
+  readonly serverTimeMs: number;
+}
+
+/** One entry of `GET /api/v1/models`. */
+export interface ClusterModel {
+  readonly model: string;
+  readonly version: number;
+  readonly state: 'served' | 'unserved';
+  readonly reason: string | null;
+  readonly replicas: number;
+  readonly weightBytes: number;
+  readonly signatures: Readonly<Record<string, Signature>>;
+  readonly classNames: readonly string[] | null;
+}
+
+export type ClusterSummary =
+  | { readonly kind: 'no-models' }
+  | { readonly kind: 'all-served'; readonly models: number; readonly single: readonly ClusterModel[] }
+  | { readonly kind: 'some-unserved'; readonly models: number; readonly unserved: readonly ClusterModel[] };
+
+/** The first thing an operator wants to know. `single`: served, but by one replica alone. */
+export function summarize(models: readonly ClusterModel[]): ClusterSummary {
+  if (models.length === 0) return { kind: 'no-models' };
+  const unserved = models.filter((model) => model.state === 'unserved');
+  if (unserved.length > 0) return { kind: 'some-unserved', models: models.length, unserved };
+  return { kind: 'all-served', models: models.length, single: models.filter((model) => model.replicas === 1) };
+}
+
+export const SORT_KEYS = ['name', 'activity', 'backend', 'models', 'rowsDone', 'memory', 'lastSeen'] as const;
+export type SortKey = (typeof SORT_KEYS)[number];
+export interface Sorting {
+  readonly key: SortKey;
+  readonly descending: boolean;
+}
+
+const VALUE_OF: Readonly<Record<SortKey, (node: ClusterNode) => number | string>> = {
+  name: (node) => node.name.toLowerCase(),
+  activity: (node) => node.activity,
+  backend: (node) => node.backend,
+  models: (node) => node.assignments.filter((assignment) => assignment.state === 'ready').length,
+  rowsDone: (node) => node.rowsDone,
+  memory: (node) => node.memoryBytesUsed,
+  lastSeen: (node) => node.lastSeenMs,
+};
+
+/** Sorted by one key; equal ones by name, then id, so that rows do not jump between refreshes. */
+export function sortNodes(nodes: readonly ClusterNode[], { key, descending }: Sorting): readonly ClusterNode[] {
+  const value = VALUE_OF[key];
+  const sign = descending ? -1 : 1;
+  return nodes.toSorted(
+    (a, b) => sign * compare(value(a), value(b)) || compare(a.name, b.name) || compare(a.peerId, b.peerId),
+  );
+}
+
+function compare(a: number | string, b: number | string): number {
+  if (typeof a === 'number' && typeof b === 'number') return a - b;
+  return a === b ? 0 : a < b ? -1 : 1;
+}
+
+/** Nodes that hold every word of the filter somewhere in what the table shows of them. */
+export function filterNodes(nodes: readonly ClusterNode[], filter: string): readonly ClusterNode[] {
+  const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
+  return nodes.filter((node) => {
+    const text = [
+      node.name,
+      node.peerId,
+      node.platform,
+      node.backend,
+      node.activity,
+      node.code ?? '',
+      ...node.assignments.flatMap((assignment) => [assignment.model, assignment.state]),
+    ]
+      .join(' ')
+      .toLowerCase();
+    return words.every((word) => text.includes(word));
+  });
+}

@@ -1,0 +1,62 @@
+/** The coordinator's read-only API, with every failure as a `MeshError`. */
+import { MeshError, REASONS, type ReasonCode } from '@shoal/protocol';
+
+/** `GET /api/v1/mesh`: what anybody may know. */
+export interface MeshFacts {
+  readonly name: string;
+  readonly description: string;
+  readonly models: readonly { readonly model: string; readonly version: number; readonly weightBytes: number }[];
+  readonly nodes: number;
+  readonly protocol: number;
+}
+
+/** One entry of `GET /samples/pictures.json`. */
+export interface SamplePicture {
+  readonly name: string;
+  readonly url: string;
+  readonly alt: string;
+  readonly licence: string;
+}
+
+export interface GetOptions {
+  readonly token?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** How pages ask: given to them by their composition root. */
+export type GetJson = <Reply>(path: string, options?: GetOptions) => Promise<Reply>;
+
+/** A request that takes longer is given up: the pages ask again by themselves. */
+const ANSWER_DEADLINE_MS = 10_000;
+
+export const getJson: GetJson = async <Reply>(path: string, options: GetOptions = {}): Promise<Reply> => {
+  const deadline = AbortSignal.timeout(ANSWER_DEADLINE_MS);
+  let response: Response;
+  try {
+    response = await fetch(path, {
+      headers: options.token === undefined ? {} : { authorization: `Bearer ${options.token}` },
+      signal: options.signal === undefined ? deadline : AbortSignal.any([options.signal, deadline]),
+      cache: 'no-store',
+    });
+  } catch (error) {
+    if (options.signal?.aborted === true) throw new MeshError('CANCELLED', undefined, { cause: error });
+    throw new MeshError('COORDINATOR_LOST', undefined, { cause: error });
+  }
+  const body: unknown = await response.json().catch(() => null);
+  if (!response.ok) throw refusal(response.status, body);
+  if (body === null) throw new MeshError('INTERNAL', `${path} answered with something that is not JSON`);
+  return body as Reply;
+};
+
+const isReasonCode = (value: unknown): value is ReasonCode => typeof value === 'string' && value in REASONS;
+
+/** The server's own code and reason where it gives them, else what the status means. */
+export function refusal(status: number, body: unknown): MeshError {
+  const { code, reason } = typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {};
+  const text = typeof reason === 'string' && reason !== '' ? reason : undefined;
+  if (isReasonCode(code)) return new MeshError(code, text);
+  if (status === 401) return new MeshError('INVITE_INVALID', text);
+  if (status === 403) return new MeshError('ROLE_NOT_ALLOWED', text);
+  if (status === 429) return new MeshError('RATE_LIMITED', text);
+  return new MeshError('INTERNAL', text ?? `the coordinator answered with status ${status}`);
+}

@@ -1,0 +1,436 @@
+/** Every word of the pages in English, whole sentences only: a sentence put together from parts has no translation. */
+import type { ClusterModel, NodeActivity, SortKey } from '../admin/cluster.ts';
+import type { DeviceFacts, FitFinding, FitLevel, FitTopic } from '../join/fit.ts';
+import type { BackendChoice } from '../join/options.ts';
+import type { WaterfallSegment } from '../playground/work.ts';
+import { formatBytes, formatCount, formatDuration, formatMs, formatShare } from '../shared/format.ts';
+import type { NodePhase } from '../shared/sdk.ts';
+import type { Theme } from '../shared/theme.ts';
+
+const plural = (count: number, one: string, many: string): string =>
+  count === 1 ? one : many.replace('#', formatCount(count));
+
+const list = (items: readonly string[]): string => new Intl.ListFormat('en').format(items);
+
+export const common = {
+  product: 'Shoal',
+  skip: 'Skip to the content',
+  navigation: 'Pages',
+  pages: { join: 'Join', playground: 'Playground', admin: 'Nodes' },
+  theme: 'Colours',
+  themes: { system: 'As the system', light: 'Light', dark: 'Dark' } satisfies Record<Theme, string>,
+  footer:
+    'Shoal turns open browser tabs into one inference cluster. Open a page and you have joined; close it and you have left.',
+  failure: {
+    code: 'Code',
+    reason: 'What happened',
+    meaning: 'What it means',
+    hint: 'What to do',
+  },
+  copy: 'Copy',
+  copied: 'Copied',
+  copyFailed: 'The browser did not allow copying.',
+  qrLabel: 'QR code of the join link',
+  school: (nodes: number): string =>
+    plural(
+      nodes,
+      'A school of one fish: one node is in the mesh.',
+      'A school of # fish: so many nodes are in the mesh.',
+    ),
+  schoolWithYou: (nodes: number): string =>
+    plural(
+      nodes,
+      'Your coral-coloured fish swims with one other: one other node is in the mesh.',
+      'Your coral-coloured fish swims in a school of # others, the other nodes of the mesh.',
+    ),
+};
+
+export const join = {
+  title: 'Join',
+  documentTitle: (state: string): string => `${state} · Shoal`,
+  heading: (mesh: string): string => `Lend this tab to ${mesh}`,
+  headingUnnamed: 'Lend this tab to the mesh',
+  computes: (models: readonly string[]): string =>
+    models.length === 0
+      ? 'It has no models yet, so there is nothing to compute for now.'
+      : `Together, its tabs run ${list(models)} for those who ask.`,
+  nodesNow: (nodes: number): string =>
+    nodes === 0
+      ? 'Nobody is in the water yet. You would be the first.'
+      : plural(nodes, 'One node is swimming now.', '# nodes are swimming now.'),
+  start: 'Start contributing',
+  startNote: 'Nothing is downloaded or computed before you press this.',
+  cannotStart: 'This browser cannot compute for the mesh. The fit check says what is missing.',
+
+  consentTitle: 'What starting means',
+  consent: [
+    ['Used', 'This device’s GPU or processor, up to the power you choose, while the tab is open.'],
+    [
+      'Seen',
+      'The operator and the callers see your node’s name, browser and speed. Peers see your IP address. Your node sees the inputs it is given to compute.',
+    ],
+    ['Ended', 'Stop at any time, or close the tab. Work that it holds goes to another node.'],
+  ] as readonly (readonly [string, string])[],
+  consentDownloadTerm: 'Loaded',
+  consentDownload: (models: readonly string[], bytes: number): string =>
+    models.length === 0
+      ? 'The engine, and the models that the mesh asks this device to hold. They stay in this browser’s cache.'
+      : `The engine, and at most ${formatBytes(bytes)} of model weights (${list(models)}). They stay in this browser’s cache.`,
+
+  optionsTitle: 'Options',
+  name: 'Name of this node',
+  namePlaceholder: 'chosen for you',
+  nameHint: 'Shown to the operator and to callers.',
+  memory: 'Memory limit in MiB',
+  memoryPlaceholder: 'what the device can spare',
+  memoryHint: 'From 16 to 65,536. Models that need more go elsewhere.',
+  memoryWrong: 'A whole number from 16 to 65,536, or nothing.',
+  power: 'Power',
+  powerHint: 'Share of the time that this device computes when there is work.',
+  powerPercent: (percent: number): string => `${percent} %`,
+  backend: 'Backend',
+  backends: {
+    auto: 'Automatic: the fastest that gives right numbers',
+    webgpu: 'WebGPU',
+    wasm: 'WebAssembly',
+    webgl: 'WebGL',
+    cpu: 'JavaScript',
+  } satisfies Record<BackendChoice, string>,
+
+  fitTitle: 'Fit check',
+  fitNote: 'Read from the browser, without a download.',
+  fitPending: 'Looking at this device…',
+  fitVerdicts: { good: 'A good fit', caution: 'It will do', missing: 'Not on this browser' } satisfies Record<
+    FitLevel,
+    string
+  >,
+  fitModels: (models: readonly string[], bytes: number): string =>
+    models.length === 0
+      ? 'None of the models fits this device’s memory.'
+      : `Good for ${list(models)}; ${formatBytes(bytes)} to download at most.`,
+  fitTopics: {
+    gpu: 'Graphics',
+    wasm: 'Processor',
+    webrtc: 'Connections',
+    cores: 'Cores',
+    memory: 'Memory',
+    storage: 'Storage',
+    power: 'Power',
+    network: 'Network',
+    phone: 'Phone',
+  } satisfies Record<FitTopic, string>,
+  fitLevels: { good: 'good', caution: 'take note', missing: 'missing' } satisfies Record<FitLevel, string>,
+  fitFindings: {
+    'gpu-yes': ({ gpuName }) => (gpuName === '' ? 'WebGPU is there.' : `WebGPU is there, on ${gpuName}.`),
+    'gpu-software': () => 'WebGPU is emulated on the processor. WebAssembly will be faster.',
+    'gpu-no-adapter': () =>
+      'WebGPU finds no graphics adapter. Look in the browser’s settings for hardware acceleration; on Linux, turn on Vulkan.',
+    'gpu-no-api': () =>
+      'No WebGPU in this browser: Chrome 113, Safari 26 and Firefox 141 on Windows have it. WebAssembly computes instead.',
+    'gpu-insecure': () => 'Browsers give WebGPU to secure pages alone. Open this page over HTTPS or on localhost.',
+    'wasm-yes': () => 'WebAssembly with SIMD is there.',
+    'wasm-no': () => 'WebAssembly SIMD is missing. A newer browser has it.',
+    'webrtc-yes': () => 'WebRTC and workers are there.',
+    'webrtc-no': () => 'WebRTC or workers are switched off. Without them no node can be reached.',
+    cores: ({ cores }) => plural(cores ?? 0, 'One processor core.', '# processor cores.'),
+    memory: ({ memoryGiB }) => (memoryGiB === 8 ? 'Memory of 8 GiB or more.' : `Memory of about ${memoryGiB} GiB.`),
+    'memory-small': ({ memoryGiB }) => `Memory of about ${memoryGiB} GiB: small models alone.`,
+    storage: ({ storageFreeBytes }) => `${formatBytes(storageFreeBytes ?? 0)} for cached models.`,
+    'storage-small': ({ storageFreeBytes }) =>
+      `Only ${formatBytes(storageFreeBytes ?? 0)} for cached models: they may be fetched again next time.`,
+    'storage-insecure': () => 'No cache on an insecure page: models are fetched every time.',
+    'power-mains': () => 'On mains.',
+    'power-battery': ({ battery }) => `On battery, ${formatShare(battery?.level ?? 0)} left. Computing will drain it.`,
+    'network-saving': () => 'The browser is set to save data. Models are downloaded once.',
+    'network-cellular': () => 'A mobile connection. The download may cost you.',
+    phone: () => 'Phones stop pages soon after you leave them. Keep this one open.',
+  } satisfies Record<FitFinding, (facts: DeviceFacts) => string>,
+
+  anotherTitle: 'Use another device',
+  anotherText: 'Scan this, or open the link there. Whoever has the link can join.',
+  anotherLink: 'Join link',
+  copyLink: 'Copy the link',
+
+  noInviteTitle: 'A join link opens this door',
+  noInviteText: 'This page has no invite. Open the join link that the operator gave you, or paste it here.',
+  inviteField: 'Join link or invite',
+  inviteWrong: 'This is neither a join link nor an invite.',
+  useInvite: 'Use this invite',
+
+  preparingTitle: 'Getting ready',
+  loadingEngine: 'Loading the engine',
+  loadingEngineReason: 'TensorFlow.js and the node’s worker are being fetched.',
+  steps: {
+    engine: 'Load the engine',
+    measure: 'Measure the backends',
+    join: 'Join the mesh',
+    fetch: 'Download the models',
+    test: 'Prove it on stored inputs',
+  },
+  stepStates: { done: 'done', now: 'under way', next: 'to come' },
+  downloaded: (done: number, total: number): string => `${formatBytes(done)} of ${formatBytes(total)}`,
+  downloadSpeed: (bytesPerSecond: number, leftMs: number): string =>
+    `${formatBytes(bytesPerSecond)} per second, about ${formatDuration(leftMs)} left`,
+  downloadLabel: 'Download of the models',
+  selfTest: (passed: number, total: number): string => `${passed} of ${total} stored inputs came out right`,
+  cancel: 'Stop',
+
+  words: {
+    measuring: 'Measuring',
+    joining: 'Joining',
+    fetching: 'Downloading',
+    testing: 'Self-test',
+    waiting: 'Waiting for work',
+    working: 'Working',
+    draining: 'Finishing',
+    reconnecting: 'Reconnecting',
+    stopped: 'Stopped',
+    failed: 'Not running',
+  } satisfies Record<NodePhase, string>,
+  starting: 'Starting',
+  landingState: 'Join',
+
+  figures: {
+    rows: 'rows computed',
+    rowsHow: 'Rows of input that this tab has computed since it started.',
+    models: 'models held',
+    modelsHow: 'Models that are loaded here and have passed their self-test.',
+    time: 'in the mesh',
+    timeHow: 'Time since you pressed the button.',
+  },
+  backendLabel: 'Computes with',
+  nodeLabel: 'Known as',
+  meshLabel: 'Mesh',
+  drain: 'Finish then stop',
+  draining: 'Finishing…',
+
+  routeTitle: 'My place in the route',
+  routeCallers: 'Callers',
+  routeMe: 'This tab',
+  routeBack: 'Back to them',
+  routeLinks: (links: number): string => plural(links, 'one link open', '# links open'),
+  routeNoLinks: 'no link open yet',
+  routeStage: (models: readonly string[]): string =>
+    models.length === 0 ? 'holds no model yet' : `computes ${list(models)}`,
+  routeKinds: (kinds: readonly string[]): string => list(kinds.map((kind) => linkKinds[kind] ?? kind)),
+  routeRtt: (rttMs: number): string => `${formatMs(rttMs)} round trip`,
+  routeWhole: 'The whole result, without a detour',
+
+  modelsTitle: 'Models here',
+  modelColumns: { model: 'Model', state: 'State', size: 'Weights', test: 'Self-test', speed: 'Per row' },
+  modelName: (model: string, version: number): string => `${model}, version ${version}`,
+  modelStates: { fetching: 'downloading', testing: 'being tested', ready: 'ready', failed: 'failed' } as Readonly<
+    Record<string, string>
+  >,
+  modelsNone: 'None yet. The coordinator decides what this device holds.',
+  backendsTitle: 'Backends measured',
+  backendsHow: 'Each one ran a small fixed graph; the fastest with right numbers computes.',
+  backendColumns: { backend: 'Backend', result: 'Numbers', time: 'One run' },
+  backendRight: 'right',
+  backendWrong: 'not used',
+  backendChosen: 'chosen',
+  unknown: 'not measured',
+
+  logTitle: 'Log',
+  logEmpty: 'Nothing yet.',
+  copyDiagnostics: 'Copy diagnostics',
+  diagnosticsNote: 'What this page knows of the node, without any secret.',
+
+  failedTitle: 'This tab is not contributing',
+  tryAgain: 'Try again',
+  tryWasm: 'Try with WebAssembly',
+
+  overTitle: 'Thank you.',
+  helped: (rows: number): string =>
+    rows === 0
+      ? 'No work came by this time. Being there counts.'
+      : plural(rows, 'You helped with 1 row.', 'You helped with # rows.'),
+  overTime: (ms: number): string =>
+    `Your tab was in the mesh for ${formatDuration(ms)}. Everything it held is freed; the downloaded models stay cached for next time.`,
+  startAgain: 'Start again',
+};
+
+const linkKinds: Readonly<Record<string, string>> = {
+  direct: 'direct',
+  relayed: 'relayed',
+  memory: 'in memory',
+};
+
+export const playground = {
+  title: 'Playground',
+  heading: 'Ask the mesh',
+  lede: 'Pick a model, give it something, and see which nodes computed the answer.',
+  noTokenTitle: 'This page needs its link',
+  noTokenText: 'Open the playground link that the coordinator printed: it carries the permission to ask.',
+  refusedTitle: 'The mesh did not let this page in',
+  connecting: 'Connecting to the mesh…',
+  states: { open: 'Connected', lost: 'Connection lost; it is being tried again', closed: 'Closed' },
+  reconnect: 'Connect again',
+
+  model: 'Model',
+  modelOption: (model: string, version: number, served: boolean): string =>
+    served ? `${model}, version ${version}` : `${model}, version ${version} (not served)`,
+  noModels: 'No model is registered.',
+  servedBy: 'Served by',
+  replica: (name: string, backend: string, msPerRow: number): string =>
+    `${name} · ${backend} · ${formatMs(msPerRow)} per row`,
+  notServed: 'Nobody serves it now',
+  stage: (index: number): string => `Stage ${index}`,
+  weights: (bytes: number): string => `${formatBytes(bytes)} of weights`,
+
+  inputTitle: 'Input',
+  samples: 'Sample pictures',
+  samplesMissing: 'There are no sample pictures here. Use one of your own.',
+  samplesFailed: 'The sample pictures could not be loaded. Use one of your own.',
+  licence: (licence: string): string => `Licence: ${licence}`,
+  drop: 'Drop a picture here, paste one, or',
+  choose: 'choose a file',
+  notPicture: (name: string): string => `“${name}” is not a picture that this browser can read.`,
+  seenAs: (width: number, height: number, channels: number): string =>
+    channels === 1
+      ? `The model sees ${width} × ${height} grey values from 0 to 1.`
+      : `The model sees ${width} × ${height} pixels, red, green and blue from 0 to 1.`,
+  preprocessing: 'The picture is stretched to the model’s size by the browser’s canvas; bytes are divided by 255.',
+  preview: 'What the model sees',
+  invert: 'Dark ink on a light ground: turn it round',
+  drawTitle: 'Draw a digit',
+  drawLabel: 'Drawing board. Draw with the pointer; or move the pen with the arrow keys and hold Space to draw.',
+  drawHint: 'It is scaled to 20 × 20 and centred by its weight in 28 × 28, as the digits of MNIST are.',
+  clear: 'Clear',
+  json: 'Input as JSON',
+  jsonHint: (signature: string): string => `Rows as a list; several inputs as an object. Expected: ${signature}`,
+  spec: (name: string, dtype: string, shape: string): string => `${name}: ${dtype} ${shape}`,
+  anyShape: '[any shape]',
+
+  predict: 'Predict',
+  predicting: 'Asking…',
+  cancel: 'Cancel',
+  cannotPredict: 'Give the model an input first.',
+  resultTitle: 'Result',
+  resultEmpty: 'The answer appears here.',
+  classColumns: { name: 'Class', score: 'Score' },
+  classIndex: (index: number): string => `Class ${index}`,
+  row: (index: number): string => `Row ${index}`,
+  more: (count: number): string => plural(count, 'and one more', 'and # more'),
+  output: (name: string, dtype: string, shape: string): string => `${name}: ${dtype} ${shape}`,
+  total: 'in all',
+  announceResult: (best: string, totalMs: number): string => `Result: ${best}, after ${formatMs(totalMs)}.`,
+  announceDone: (totalMs: number): string => `The result is there, after ${formatMs(totalMs)}.`,
+
+  computedTitle: 'Who computed it',
+  computedColumns: {
+    node: 'Node',
+    backend: 'Backend',
+    rows: 'Rows',
+    queue: 'Queue',
+    compute: 'Compute',
+    share: 'Share',
+  },
+  timelineTitle: 'Where the time went',
+  segments: {
+    queue: 'Waiting in the node',
+    compute: 'Computing',
+    elsewhere: 'On the way and in this page',
+  } satisfies Record<WaterfallSegment['kind'], string>,
+  segment: (kind: string, node: string | null, ms: number): string =>
+    node === null ? `${kind}: ${formatMs(ms)}` : `${kind}, ${node}: ${formatMs(ms)}`,
+  rowsRange: (start: number, end: number): string =>
+    end - start === 1 ? `Row ${start}` : `Rows ${start} to ${end - 1}`,
+  retried: (count: number): string =>
+    plural(
+      count,
+      'One piece of work was sent again after a node failed.',
+      '# pieces of work were sent again after nodes failed.',
+    ),
+
+  batchTitle: 'A stream of many',
+  batchText: (what: number): string =>
+    plural(
+      what,
+      'Sends the input above again and again, several at once.',
+      'Goes round the # samples, several at once.',
+    ),
+  batchCount: 'How many',
+  batch: 'Run the stream',
+  batchStop: 'Stop the stream',
+  batchProgress: (done: number, total: number): string => `${formatCount(done)} of ${formatCount(total)} results`,
+  batchRate: (perSecond: number): string =>
+    `${new Intl.NumberFormat('en', { maximumFractionDigits: 1 }).format(perSecond)} per second`,
+  tallyTitle: 'Rows by node',
+  tallyRows: (rows: number, share: number): string =>
+    plural(rows, `1 row, ${formatShare(share)}`, `# rows, ${formatShare(share)}`),
+  batchDone: (rows: number, nodes: number, ms: number): string =>
+    nodes === 1
+      ? `${formatCount(rows)} results from one node in ${formatMs(ms)}.`
+      : `${formatCount(rows)} results from ${formatCount(nodes)} nodes in ${formatMs(ms)}.`,
+
+  codeTitle: 'The same in code',
+  codeTabs: { sdk: 'SDK', curl: 'curl' },
+  codeNone: 'The code appears when the input is valid.',
+  downloadBody: 'Download request.json',
+  failureTitle: 'No result',
+};
+
+export const admin = {
+  title: 'Nodes',
+  heading: 'The mesh at a glance',
+  noTokenTitle: 'This page needs the admin link',
+  noTokenText: 'Open the admin link that the coordinator printed when it started.',
+  refusedTitle: 'The coordinator refused this page',
+  loading: 'Asking the coordinator…',
+  summary: {
+    noModels: 'No model is registered yet.',
+    allServed: (models: number): string => plural(models, 'The only model is served.', `All # models are served.`),
+    single: (models: readonly ClusterModel[]): string =>
+      models.length === 1
+        ? `${models[0]?.model ?? ''} hangs on a single replica.`
+        : `${list(models.map((model) => model.model))} hang on a single replica each.`,
+    unserved: (unserved: readonly ClusterModel[], models: number): string =>
+      unserved.length === 1
+        ? `${unserved[0]?.model ?? ''} is not served.`
+        : `${formatCount(unserved.length)} of ${formatCount(models)} models are not served: ${list(unserved.map((model) => model.model))}.`,
+  },
+  tiles: { nodes: 'nodes', clients: 'clients', rows: 'rows computed', models: 'models served' },
+  servedOf: (served: number, models: number): string => `${formatCount(served)} of ${formatCount(models)}`,
+  updated: (time: string): string => `As of ${time}, every 2 s`,
+  stale: (time: string): string => `No answer since ${time}. Asking again every 2 s.`,
+
+  nodesTitle: 'Nodes',
+  filter: 'Filter nodes',
+  filterPlaceholder: 'name, state, backend, model…',
+  shown: (shown: number, all: number): string =>
+    shown === all ? plural(all, '1 node', '# nodes') : `${formatCount(shown)} of ${formatCount(all)} nodes`,
+  noNodes: 'No node is in the mesh. Open the join link in a tab.',
+  noMatch: 'No node matches the filter.',
+  columns: {
+    name: 'Node',
+    activity: 'State',
+    backend: 'Backend',
+    models: 'Models',
+    rowsDone: 'Rows',
+    memory: 'Memory',
+    lastSeen: 'Last seen',
+  } satisfies Record<SortKey, string>,
+  sortBy: (column: string): string => `Sort by ${column}`,
+  activities: { idle: 'Idle', working: 'Working', draining: 'Draining', suspect: 'Suspect' } satisfies Record<
+    NodeActivity,
+    string
+  >,
+  queued: (queued: number): string => plural(queued, '1 queued', '# queued'),
+  memoryOf: (used: number, max: number): string => `${formatBytes(used)} of ${formatBytes(max)}`,
+  ago: (ms: number): string => (ms < 3000 ? 'just now' : `${formatDuration(ms)} ago`),
+  stay: (ms: number): string => `here for ${formatDuration(ms)}`,
+  assignment: (model: string, version: number): string => `${model} v${version}`,
+  assignmentStates: { fetching: 'downloading', testing: 'in self-test', ready: 'ready', failed: 'failed' } as Readonly<
+    Record<string, string>
+  >,
+  fetched: (done: number, total: number): string => `${formatBytes(done)} of ${formatBytes(total)}`,
+  tested: (passed: number, total: number): string => `${passed} of ${total} right`,
+  perRow: (ms: number): string => `${formatMs(ms)} per row`,
+  noAssignments: 'none',
+
+  modelsTitle: 'Models',
+  modelColumns: { model: 'Model', version: 'Version', state: 'State', replicas: 'Replicas', weights: 'Weights' },
+  served: 'Served',
+  unserved: 'Not served',
+};

@@ -1,0 +1,114 @@
+/** The coordinator's answers, made up so that the pages can be looked at. Not shipped. */
+import { MeshError, type Signature } from '@shoal/protocol';
+import type { ClusterModel, ClusterNode } from '../admin/cluster.ts';
+import type { GetJson } from '../shared/api.ts';
+
+const signature = (input: readonly number[], output: readonly number[]): Record<string, Signature> => ({
+  serving_default: {
+    inputs: { x: { dtype: 'float32', shape: input, tensor: 'x' } },
+    outputs: { y: { dtype: 'float32', shape: output, tensor: 'y' } },
+  },
+});
+
+export const FAKE_MODELS: readonly ClusterModel[] = [
+  [
+    'mobilenet_v2',
+    2_726_298,
+    [-1, 224, 224, 3],
+    [-1, 5],
+    ['Drawing', 'Landscape', 'Neutral', 'Portrait', 'Still life'],
+  ] as const,
+  ['digits', 421_640, [-1, 28, 28, 1], [-1, 10], null] as const,
+  ['half_plus_two', 8, [-1], [-1], null] as const,
+].map(([model, weightBytes, input, output, classNames]) => ({
+  model,
+  version: 1,
+  state: 'served',
+  reason: null,
+  replicas: model === 'digits' ? 1 : 3,
+  weightBytes,
+  signatures: signature(input, output),
+  classNames,
+}));
+
+const NODE_NAMES = [
+  'embedded 1',
+  'embedded 2',
+  'kitchen tablet',
+  'Ada’s laptop',
+  'library-pc-14',
+  'amber heron',
+  'quiet otter',
+];
+
+function fakeNode(index: number, nowMs: number): ClusterNode {
+  const activity = index === 5 ? 'suspect' : index === 3 ? 'draining' : index % 2 === 0 ? 'working' : 'idle';
+  return {
+    peerId: `p${index}x7fK2`,
+    name: NODE_NAMES[index % NODE_NAMES.length] ?? 'node',
+    platform: index < 2 ? 'Node.js 20.20, Linux' : index === 2 ? 'Firefox 153, Android' : 'Chrome 156, macOS',
+    backend: index === 3 ? 'webgpu' : 'wasm',
+    backends: [],
+    activity,
+    code: activity === 'suspect' ? 'PEER_UNRESPONSIVE' : activity === 'draining' ? 'DRAINING' : 'IDLE',
+    reason: activity === 'suspect' ? '2 pings are unanswered' : null,
+    queued: index % 3,
+    rowsDone: (index * 7919) % 5000,
+    memoryBytesMax: 1024 ** 3,
+    memoryBytesUsed: 31_000_000 + index * 4_000_000,
+    joinedAtMs: nowMs - index * 1_234_567,
+    lastSeenMs: nowMs - (activity === 'suspect' ? 5200 : 700),
+    assignments: FAKE_MODELS.map((model, each) => ({
+      model: model.model,
+      version: 1,
+      state: index === 6 && each === 0 ? 'fetching' : index === 4 && each === 1 ? 'failed' : 'ready',
+      bytesDone: index === 6 ? 1_200_000 : model.weightBytes,
+      bytesTotal: model.weightBytes,
+      selfTestPassed: index === 4 && each === 1 ? 9 : 10,
+      selfTestTotal: 10,
+      msPerRow: [104.8, 0.61, 0.02][each] ?? null,
+      code: index === 4 && each === 1 ? 'SELF_TEST_FAILED' : null,
+      reason: index === 4 && each === 1 ? 'output 3 differs by 4 %' : null,
+    })),
+  };
+}
+
+const PICTURES = ['reef', 'lighthouse', 'kelp', 'boat', 'gull', 'shell'].map((name, index) => ({
+  name,
+  alt: `A drawing of a ${name}`,
+  licence: 'CC0-1.0',
+  url: `data:image/svg+xml,${encodeURIComponent(
+    `<svg xmlns="http://www.w3.org/2000/svg" width="320" height="240"><rect width="320" height="240" fill="hsl(${index * 55} 45% 62%)"/><circle cx="${80 + index * 30}" cy="120" r="62" fill="hsl(${index * 55 + 160} 60% 42%)"/></svg>`,
+  )}`,
+}));
+
+/** `nodes` of them; -1 stands for a coordinator that refuses. */
+export function fakeGetJson(nodes: number): GetJson {
+  return async <Reply>(path: string): Promise<Reply> => {
+    if (nodes < 0) throw new MeshError('INVITE_EXPIRED', 'the token expired at 2026-01-01T00:00:00Z');
+    const nowMs = Date.now();
+    const replies: Record<string, unknown> = {
+      '/api/v1/mesh': {
+        name: 'Reef',
+        description: 'A small mesh for the reading room: it looks at pictures and reads hand-drawn digits.',
+        models: FAKE_MODELS.map(({ model, version, weightBytes }) => ({ model, version, weightBytes })),
+        nodes,
+        protocol: 1,
+      },
+      '/api/v1/models': {
+        models: FAKE_MODELS.map((model) =>
+          nodes === 0
+            ? { ...model, state: 'unserved', replicas: 0, reason: 'No node is ready to serve this model.' }
+            : model,
+        ),
+      },
+      '/api/v1/nodes': {
+        nodes: Array.from({ length: nodes }, (_, index) => fakeNode(index, nowMs)),
+        serverTimeMs: nowMs,
+      },
+      '/api/v1/clients': { clients: [{ peerId: 'c1', joinedAtMs: nowMs, watching: [] }] },
+      '/samples/pictures.json': PICTURES,
+    };
+    return replies[path] as Reply;
+  };
+}
