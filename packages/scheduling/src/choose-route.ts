@@ -6,7 +6,7 @@
  * Schonberg, Flynn, CACM 35(8), 1992, with weights), and a node is passed over when the others would be done before it.
  */
 import type { PeerId } from '@shoal/protocol';
-import type { DispatchState, ReplicaState, RequestState, Span } from './dispatch-state.ts';
+import type { DispatchState, ReplicaState, Span } from './dispatch-state.ts';
 import { reluctance } from './node-health.ts';
 import { hasRoom, readyMs } from './replica-load.ts';
 
@@ -20,28 +20,32 @@ export interface RouteChoice {
   readonly rows: number;
 }
 
-/** The best route for rows of a span, or nothing while waiting for a better one pays. */
+/** The best route for so many rows off the front of a span, or nothing while waiting for a better one pays. */
 export function chooseRoute(
   state: DispatchState,
-  request: RequestState,
-  span: Span,
-  nowMs: number,
+  { avoid }: Span,
+  leastRows: number,
+  mostRows: number,
 ): RouteChoice | undefined {
   if (state.stages.length === 0) return undefined;
   const route: ReplicaState[] = [];
-  const spanRows = span.end - span.start;
-  let rows = request.splittable ? Math.min(spanRows, request.rowsMax) : spanRows;
-  const leastRows = request.splittable ? 1 : spanRows;
+  let rows = mostRows;
   for (const stage of state.stages) {
-    const candidates = candidatesOf(state, stage, span.avoid, nowMs);
-    if (!candidates.some(({ replica }) => hasRoom(state, replica))) return undefined;
+    // Mostly everybody is busy: then there is nothing to weigh.
+    if (!someRoom(state, stage)) return undefined;
+    const candidates = candidatesOf(state, stage, avoid);
     const finishMs = finishTogetherMs(candidates, state.waitingRows);
     const chosen = chooseCandidate(state, candidates, leastRows, finishMs);
     if (chosen === undefined) return undefined;
     route.push(chosen.replica);
-    if (request.splittable) rows = Math.min(rows, rowsFor(state, chosen, finishMs));
+    rows = Math.min(rows, rowsFor(state, chosen, finishMs));
   }
   return { route, rows: Math.max(leastRows, rows) };
+}
+
+function someRoom(state: DispatchState, stage: ReadonlyMap<PeerId, ReplicaState>): boolean {
+  for (const replica of stage.values()) if (hasRoom(state, replica)) return true;
+  return false;
 }
 
 interface Candidate {
@@ -55,8 +59,8 @@ function candidatesOf(
   state: DispatchState,
   stage: ReadonlyMap<PeerId, ReplicaState>,
   avoid: ReadonlySet<PeerId>,
-  nowMs: number,
 ): Candidate[] {
+  const { nowMs } = state;
   let candidates: Candidate[] = [];
   let least = Number.POSITIVE_INFINITY;
   for (const replica of stage.values()) {

@@ -18,6 +18,8 @@ export interface DispatchConfig {
   readonly leaseFloorMs: number;
   /** A node that failed gets nothing for this long; the time doubles with each failure in a row, up to four times. */
   readonly cooldownMs: number;
+  /** Most second tries of late microbatches, as a share of all that were sent. */
+  readonly hedgeShareMax: number;
 }
 
 export const DISPATCH_DEFAULTS: DispatchConfig = {
@@ -29,6 +31,7 @@ export const DISPATCH_DEFAULTS: DispatchConfig = {
   attemptsMax: 6,
   leaseFloorMs: 5000,
   cooldownMs: 1000,
+  hedgeShareMax: 0.05,
 };
 
 /** Rows `[start, end)` of a request's batch that no node has at the moment. */
@@ -72,7 +75,13 @@ export interface Flight {
   /** Compute time booked on each replica of the route. */
   readonly bookedMs: readonly number[];
   readonly sentAtMs: number;
+  /** When its result should be back. */
+  readonly expectedAtMs: number;
   leaseUntilMs: number;
+  /** When to see whether another node would be done sooner; infinity when that has been seen to. */
+  lateAtMs: number;
+  /** The other try of the same rows, while that is under way: the first result counts. */
+  twin: Flight | null;
 }
 
 export interface ReplicaState {
@@ -114,6 +123,10 @@ export interface DispatchState {
   /** Rows of all requests that no node has. */
   waitingRows: number;
   microbatchesMade: number;
+  /** Second tries of late microbatches. */
+  hedgesMade: number;
+  /** No microbatch is late before this. */
+  lateMs: number;
   /** By request and microbatch, see `flightKey`. */
   readonly flights: Map<string, Flight>;
   /** No deadline and no lease ends before this. */

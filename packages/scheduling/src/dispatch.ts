@@ -15,8 +15,9 @@ import {
   type Span,
 } from './dispatch-state.ts';
 import { flightOf, giveBack, land, retry, send, settle, withdraw } from './flights.ts';
+import { hedge } from './hedge.ts';
 import { blame, forgetTheGone, forgive, nextCooldownEndMs } from './node-health.ts';
-import { bookOn, freshReplica, measure } from './replica-load.ts';
+import { bookOn, freshReplica, measure, measureLate } from './replica-load.ts';
 
 const NOBODY: ReadonlySet<PeerId> = new Set();
 
@@ -33,8 +34,10 @@ export function createDispatch(config: Partial<DispatchConfig> = {}): DispatchSt
     fresh: new Set(),
     waitingRows: 0,
     microbatchesMade: 0,
+    hedgesMade: 0,
     flights: new Map(),
     expiryMs: Number.POSITIVE_INFINITY,
+    lateMs: Number.POSITIVE_INFINITY,
   };
 }
 
@@ -68,14 +71,15 @@ export function dispatch(state: DispatchState, event: DispatchEvent): DispatchEf
   }
   expire(state, effects);
   handOut(state, effects);
+  hedge(state, effects);
   return effects;
 }
 
 /** When the dispatcher next has something to do if nothing happens, always after its last event; or null. */
 export function nextWakeMs(state: DispatchState): number | null {
   if (state.requests.size === 0) return null;
-  const cooldownEndMs = state.waitingRows > 0 ? nextCooldownEndMs(state) : Number.POSITIVE_INFINITY;
-  const wakeMs = Math.min(state.expiryMs, cooldownEndMs);
+  const lateMs = state.lateMs > state.nowMs ? state.lateMs : Number.POSITIVE_INFINITY;
+  const wakeMs = Math.min(state.expiryMs, state.waitingRows > 0 ? nextCooldownEndMs(state) : lateMs);
   return Number.isFinite(wakeMs) ? wakeMs : null;
 }
 
@@ -159,6 +163,10 @@ function onResult(
   forgive(state, flight.route);
   request.rowsDone += flight.span.end - flight.span.start;
   effects.push({ type: 'accept', flight });
+  if (flight.twin !== null) {
+    measureLate(state, flight.twin, event.nowMs);
+    withdraw(state, flight.twin, effects);
+  }
   if (request.rowsDone === request.rows) settle(state, request.id, null, effects);
 }
 
@@ -227,31 +235,40 @@ function handOut(state: DispatchState, effects: DispatchEffect[]): void {
   for (const request of state.returned) {
     for (let i = 0; i < request.returned.length;) {
       const span = request.returned[i]!;
-      const choice = chooseRoute(state, request, span, state.nowMs);
-      if (choice !== undefined) {
-        request.returned.splice(i, 1);
-        send(state, request, span, choice, effects);
-        const start = span.start + choice.rows;
-        if (start < span.end) request.returned.splice(i, 0, { ...span, start });
-      } else if (avoidsNobody(state, span)) {
-        // What this span cannot have nobody can.
-        return;
-      } else {
-        i += 1;
-      }
+      const rows = sendSome(state, request, span, effects);
+      // What a span that avoids nobody cannot have nobody can.
+      if (rows === 0 && avoidsNobody(state, span)) return;
+      if (rows === 0) i += 1;
+      else if (span.start + rows < span.end) request.returned[i] = { ...span, start: span.start + rows };
+      else request.returned.splice(i, 1);
     }
     if (request.returned.length === 0) state.returned.delete(request);
   }
   for (const request of state.fresh) {
     while (request.nextRow < request.rows) {
       const span = { start: request.nextRow, end: request.rows, attempts: 0, avoid: NOBODY };
-      const choice = chooseRoute(state, request, span, state.nowMs);
-      if (choice === undefined) return;
-      request.nextRow += choice.rows;
-      send(state, request, span, choice, effects);
+      const rows = sendSome(state, request, span, effects);
+      if (rows === 0) return;
+      request.nextRow += rows;
     }
     state.fresh.delete(request);
   }
+}
+
+/** Sends as many of a span's rows as one microbatch should have, if any now; how many. */
+function sendSome(state: DispatchState, request: RequestState, span: Span, effects: DispatchEffect[]): number {
+  const spanRows = span.end - span.start;
+  const { splittable, rowsMax } = request;
+  const choice = chooseRoute(
+    state,
+    span,
+    splittable ? 1 : spanRows,
+    splittable ? Math.min(spanRows, rowsMax) : spanRows,
+  );
+  if (choice === undefined) return 0;
+  send(state, request, span, choice, effects);
+  state.waitingRows -= choice.rows;
+  return choice.rows;
 }
 
 const isServed = (state: DispatchState): boolean =>

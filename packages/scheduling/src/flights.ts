@@ -11,14 +11,17 @@ import {
 } from './dispatch-state.ts';
 import { bookOn, readyMs, unbook } from './replica-load.ts';
 
-/** Cuts a microbatch off the front of a span and sends it on its route. */
+/** From this factor of the time that it should take, and some, a microbatch is late. */
+const LATE_FACTOR = 2;
+
+/** Sends rows off the front of a span on a route. */
 export function send(
   state: DispatchState,
   request: RequestState,
   span: Span,
   { route, rows }: RouteChoice,
   effects: DispatchEffect[],
-): void {
+): Flight {
   const { nowMs, config } = state;
   const bookedMs = route.map((replica) => rows * replica.msPerRow);
   const expectedMs = route.reduce((sum, replica, stage) => sum + readyMs(replica, nowMs) + (bookedMs[stage] ?? 0), 0);
@@ -32,14 +35,18 @@ export function send(
     route: route.map((replica) => replica.node),
     bookedMs,
     sentAtMs: nowMs,
+    expectedAtMs: nowMs + expectedMs,
     leaseUntilMs: nowMs + config.leaseFloorMs + 4 * expectedMs,
+    lateAtMs: nowMs + LATE_FACTOR * expectedMs + config.aheadMs,
+    twin: null,
   };
-  state.waitingRows -= rows;
   state.flights.set(flightKey(flight.requestId, flight.microbatch), flight);
   request.flights.add(flight);
   route.forEach((replica, stage) => bookOn(replica, flight, stage, nowMs));
   state.expiryMs = Math.min(state.expiryMs, flight.leaseUntilMs);
+  state.lateMs = Math.min(state.lateMs, flight.lateAtMs);
   effects.push({ type: 'send', flight, epoch: flight.epoch });
+  return flight;
 }
 
 /** The rows of a failed flight wait again, unless they have failed too often. */
@@ -51,7 +58,7 @@ export function retry(
   effects: DispatchEffect[],
 ): void {
   const { span, requestId, attempt } = flight;
-  if (attempt >= state.config.attemptsMax) {
+  if (flight.twin === null && attempt >= state.config.attemptsMax) {
     const reason = `rows ${span.start} to ${span.end} failed ${attempt} times, last: ${error.message}`;
     settle(state, requestId, new MeshError('NODE_LOST_RETRIES_EXHAUSTED', reason, { cause: error }), effects);
     return;
@@ -61,9 +68,10 @@ export function retry(
   giveBack(state, flight, { ...span, avoid: new Set([...span.avoid, ...avoid]) });
 }
 
+/** The rows of a flight that landed undone wait again, unless its twin still has them. */
 export function giveBack(state: DispatchState, flight: Flight, span: Span): void {
   const request = state.requests.get(flight.requestId);
-  if (request === undefined) return;
+  if (request === undefined || flight.twin !== null) return;
   const later = request.returned.findIndex(({ start }) => start > span.start);
   request.returned.splice(later < 0 ? request.returned.length : later, 0, span);
   state.returned.add(request);
@@ -93,9 +101,11 @@ export function withdraw(state: DispatchState, flight: Flight, effects: Dispatch
   effects.push({ type: 'revoke', flight, epoch: flight.epoch });
 }
 
+/** Takes a flight off the books. It still knows its twin, if that is under way; the twin is alone from now on. */
 export function land(state: DispatchState, flight: Flight): void {
   state.flights.delete(flightKey(flight.requestId, flight.microbatch));
   state.requests.get(flight.requestId)?.flights.delete(flight);
+  if (flight.twin !== null) flight.twin.twin = null;
   unbook(state, flight, state.nowMs);
 }
 

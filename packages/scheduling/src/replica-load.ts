@@ -12,6 +12,8 @@ const TRIP_BLEND_UP = 0.1;
 /** Longest trip that sending ahead hides: beyond it, more under way would only fill queues on the wire. */
 const TRIP_MS_MAX = 500;
 
+/** Most that being late once slows a node in our eyes: it may have been a hiccup. */
+const LATE_SLOWDOWN_MAX = 4;
 /** When a busy replica is ready is a guess, off by about this part of a microbatch: an idle one is preferred by so much. */
 const DOUBT = 0.2;
 
@@ -71,6 +73,20 @@ export function measure(state: DispatchState, flight: Flight, timings: readonly 
     if (replica === undefined) return;
     const blend = tripMs < replica.tripMs ? TRIP_BLEND_DOWN : TRIP_BLEND_UP;
     replica.tripMs = replica.tripMs === 0 ? tripMs : replica.tripMs + blend * (tripMs - replica.tripMs);
+  });
+}
+
+/** Notes that a node was beaten to a result: it is at least as slow as it has been so far. */
+export function measureLate(
+  state: DispatchState,
+  { route, span, bookedMs, expectedAtMs }: Flight,
+  nowMs: number,
+): void {
+  route.forEach((node, stage) => {
+    const replica = state.stages[stage]?.get(node);
+    if (replica === undefined) return;
+    const seenMs = ((bookedMs[stage] ?? 0) + nowMs - expectedAtMs) / (span.end - span.start);
+    replica.msPerRow = Math.max(replica.msPerRow, Math.min(seenMs, LATE_SLOWDOWN_MAX * replica.msPerRow));
   });
 }
 

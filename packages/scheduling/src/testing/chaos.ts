@@ -37,6 +37,8 @@ const MISHAPS: readonly Mishap[] = [
   (simulation) => onSome(simulation, (node) => simulation.kill(node, 0)),
   (simulation) => onSome(simulation, (node) => simulation.breakLink(node)),
   (simulation) => onSome(simulation, (node) => (node.hung = true)),
+  (simulation) =>
+    onSome(simulation, (node) => (node.frozenUntilMs = simulation.clock.nowMs() + 10_000 * simulation.random.next())),
   (simulation) => onSome(simulation, (node) => (node.slowdown = 10)),
   (simulation) => onSome(simulation, (node) => (node.slowdown = 1)),
   (simulation) => simulation.place(1 + below(simulation.random, STAGES_MAX)),

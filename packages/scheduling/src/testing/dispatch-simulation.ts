@@ -122,6 +122,21 @@ export class DispatchSimulation {
     return Math.max(...this.settledAtMs.values());
   }
 
+  /** What the dispatcher still has on its books; nothing, once all requests are over. */
+  leftovers(): string[] {
+    const { requests, flights, fresh, returned, waitingRows, stages } = this.state;
+    const counts = {
+      requests: requests.size,
+      flights: flights.size,
+      fresh: fresh.size,
+      returned: returned.size,
+      waitingRows,
+    };
+    const left = Object.entries(counts).filter(([, count]) => count !== 0);
+    const busy = stages.flatMap((stage) => [...stage.values()].filter(({ inFlight }) => inFlight !== 0));
+    return [...left.map(([name, count]) => `${name}: ${count}`), ...busy.map(({ node }) => `${node} has work booked`)];
+  }
+
   #tellLost(node: PeerId, error: MeshError): void {
     const nowMs = this.clock.nowMs();
     this.history.push({ type: 'lost', atMs: nowMs, node });

@@ -65,9 +65,10 @@ export class SimulatedNode {
   alive = true;
   /** Takes work and says nothing, not even that it is gone. */
   hung = false;
+  /** A frozen tab: it goes on with everything, late, when it thaws. */
+  frozenUntilMs = 0;
   /** Factor on its compute time. */
   slowdown = 1;
-  busyMs = 0;
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #port: NodePort;
@@ -104,7 +105,7 @@ export class SimulatedNode {
   }
 
   #next(): void {
-    if (this.#current !== null) return;
+    if (this.#current !== null || this.#isFrozen(() => this.#next())) return;
     const job = this.#queue.shift();
     if (job === undefined) return;
     this.#current = job;
@@ -120,16 +121,23 @@ export class SimulatedNode {
 
   #promise(job: Job, leaseMs: number): void {
     if (this.#current !== job || !this.alive || this.hung) return;
+    if (this.#isFrozen(() => this.#promise(job, leaseMs))) return;
     this.#port.lease(this, job.work, leaseMs);
     this.#clock.schedule(leaseMs / 3, () => this.#promise(job, leaseMs));
   }
 
   #finish(job: Job, beganAtMs: number, computeMs: number): void {
-    if (!this.alive || this.hung) return;
+    if (!this.alive || this.hung || this.#isFrozen(() => this.#finish(job, beganAtMs, computeMs))) return;
     this.#current = null;
-    this.busyMs += computeMs;
     if (!job.revoked) this.#handOn(job, beganAtMs, computeMs);
     this.#next();
+  }
+
+  /** Whether it is frozen; then `task` is done at the thaw. */
+  #isFrozen(task: () => void): boolean {
+    const leftMs = this.frozenUntilMs - this.#clock.nowMs();
+    if (leftMs > 0) this.#clock.schedule(leftMs, task);
+    return leftMs > 0;
   }
 
   #handOn({ work, receivedAtMs }: Job, beganAtMs: number, computeMs: number): void {
