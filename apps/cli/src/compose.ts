@@ -39,6 +39,7 @@ export async function startShoal(options: ServeOptions, log: (line: string) => v
         stateFolder: join(stateFolder, 'state'),
         pagesFolder,
         pictures: samplePictures(),
+        origins: options.origins,
         log,
       }),
     );

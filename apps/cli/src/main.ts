@@ -19,6 +19,7 @@ program
   .option('--rest-port <n>', 'port of the REST gateway (SHOAL_REST_PORT, default 8501)')
   .option('--nodes <n>', 'embedded nodes (SHOAL_NODES, default 2; 0 for none)')
   .option('--models <folder>', 'model repository (SHOAL_MODELS, default: the sample models)')
+  .option('--origins <list>', 'other origins whose pages may join (SHOAL_ORIGINS), separated by commas')
   .option('--state <folder>', 'keys, sample models and cached shards (SHOAL_STATE, default .shoal)')
   .exitOverride()
   .configureOutput({ writeErr: () => {} })

@@ -10,6 +10,8 @@ export interface ServeOptions {
   /** A model repository of the user's; without one the sample models are served. */
   readonly modelsFolder: string | undefined;
   readonly stateFolder: string;
+  /** Origins, besides its own, whose pages may join: web apps that embed the SDK. */
+  readonly origins: readonly string[];
 }
 
 /** One clear line for the person at the keyboard; the process ends with exit code 2. */
@@ -26,6 +28,7 @@ export interface ServeFlags {
   readonly nodes?: string;
   readonly models?: string;
   readonly state?: string;
+  readonly origins?: string;
 }
 
 /** @throws UsageError that names the flag and its limit */
@@ -36,8 +39,20 @@ export function readServeOptions(flags: ServeFlags, environment: NodeJS.ProcessE
     restPort: wholeNumber('--rest-port', flags.restPort ?? environment['SHOAL_REST_PORT'], 8501, 65_535),
     nodes: wholeNumber('--nodes', flags.nodes ?? environment['SHOAL_NODES'], 2, NODES_MAX),
     modelsFolder: flags.models ?? environment['SHOAL_MODELS'],
+    origins: origins(flags.origins ?? environment['SHOAL_ORIGINS'] ?? ''),
     stateFolder: flags.state ?? environment['SHOAL_STATE'] ?? join(process.cwd(), '.shoal'),
   };
+}
+
+function origins(text: string): string[] {
+  const list = text.split(',').filter((origin) => origin !== '');
+  for (const origin of list) {
+    if (URL.canParse(origin) && new URL(origin).origin === origin) continue;
+    throw new UsageError(
+      `--origins has "${origin}", expected origins such as https://app.example, separated by commas`,
+    );
+  }
+  return list;
 }
 
 function wholeNumber(flag: string, text: string | undefined, fallback: number, max: number): number {

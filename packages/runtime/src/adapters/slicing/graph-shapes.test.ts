@@ -6,7 +6,10 @@ import { expectSameAtEveryCut, subjectOf } from './every-cut.ts';
 import { WeightPile, type RandomModel } from './weight-pile.ts';
 
 // The plain backend has all operations of the graph; wasm has no Einsum.
-beforeAll(() => tf.setBackend('cpu'));
+beforeAll(async () => {
+  tf.enableProdMode();
+  await tf.setBackend('cpu');
+});
 
 const FLOAT = { type: 'DT_FLOAT' };
 const INT = { type: 'DT_INT32' };

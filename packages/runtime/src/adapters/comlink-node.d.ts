@@ -1,9 +1,3 @@
-/** Vite gives the address of a file as a module. */
-declare module '*?url' {
-  const url: string;
-  export default url;
-}
-
 /** comlink ships this module without types of its own. */
 declare module 'comlink/dist/esm/node-adapter.mjs' {
   import type { Endpoint } from 'comlink';

@@ -1,0 +1,167 @@
+/** What the tests ask of a page with the SDK: classify pictures over the mesh and locally, and compare. */
+import * as tf from '@tensorflow/tfjs';
+import '@tensorflow/tfjs-backend-webgpu';
+import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
+import plain from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm?url';
+import simd from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm?url';
+import threaded from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-threaded-simd.wasm?url';
+import { seededRandom } from '@shoal/base';
+import { connect, MeshError, type Mesh, type MeshModel, type TensorData } from '@shoal/mesh/client';
+
+setWasmPaths({
+  'tfjs-backend-wasm.wasm': plain,
+  'tfjs-backend-wasm-simd.wasm': simd,
+  'tfjs-backend-wasm-threaded-simd.wasm': threaded,
+});
+
+export interface StreamOrder {
+  readonly model: string;
+  readonly count: number;
+  readonly inFlight?: number;
+}
+
+export interface StreamReport {
+  /** Output values in the order in which they came, one array an image. */
+  readonly outputs: readonly (readonly number[])[];
+  readonly rowsByNode: Readonly<Record<string, number>>;
+  readonly attemptsMax: number;
+  readonly totalMs: number;
+}
+
+export interface Lab {
+  join(url: string, token: string): Promise<void>;
+  /** Code of the MeshError that joining with this token gives. */
+  joinCode(url: string, token: string): Promise<string>;
+  stream(order: StreamOrder): Promise<StreamReport>;
+  /** Results so far of the stream that runs. */
+  progress(): number;
+  local(
+    order: StreamOrder & { readonly backend: string; readonly modelUrl: string },
+  ): Promise<readonly (readonly number[])[]>;
+  /** Predicts `count` times with tensors of tfjs and says what stayed behind. */
+  leaks(model: string, count: number): Promise<{ readonly tensorsBefore: number; readonly tensorsAfter: number }>;
+  predictCode(model: string, input: { dtype: string; shape: number[] }): Promise<string>;
+  leave(): Promise<void>;
+}
+
+let mesh: Mesh | undefined;
+let done = 0;
+
+const joined = (): Mesh => {
+  if (mesh === undefined) throw new Error('join first');
+  return mesh;
+};
+
+/** Real pictures, each another crop of one of the sample photographs, at the size the model's input asks for. */
+async function* pictures(
+  model: MeshModel | { inputShape: readonly number[] },
+  count: number,
+): AsyncGenerator<TensorData> {
+  const shape =
+    'info' in model
+      ? (Object.values(model.info.signatures['serving_default']?.inputs ?? {})[0]?.shape ?? [])
+      : model.inputShape;
+  const [, height = 1, width = 1, channels = 1] = shape;
+  const list = (await (await fetch('/pictures.json')).json()) as string[];
+  const bitmaps = await Promise.all(list.map(async (url) => createImageBitmap(await (await fetch(url)).blob())));
+  const canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+  if (context === null) throw new Error('no canvas');
+  for (let index = 0; index < count; index++) {
+    const random = seededRandom(index);
+    const bitmap = bitmaps[index % bitmaps.length] as ImageBitmap;
+    const side = Math.min(bitmap.width, bitmap.height) * (0.6 + 0.4 * random.next());
+    const left = (bitmap.width - side) * random.next();
+    const top = (bitmap.height - side) * random.next();
+    context.drawImage(bitmap, left, top, side, side, 0, 0, width, height);
+    const { data } = context.getImageData(0, 0, width, height);
+    const pixels = new Float32Array(height * width * channels);
+    for (let i = 0; i < height * width; i++) {
+      for (let channel = 0; channel < channels; channel++)
+        pixels[i * channels + channel] = (data[i * 4 + channel] ?? 0) / 255;
+    }
+    yield { dtype: 'float32', shape: [1, height, width, channels], data: pixels };
+  }
+}
+
+const lab: Lab = {
+  async join(url, token) {
+    mesh = await connect({ url, token });
+  },
+  async joinCode(url, token) {
+    try {
+      await (await connect({ url, token })).close();
+      return 'OK';
+    } catch (error) {
+      return MeshError.from(error).code;
+    }
+  },
+  async stream({ model: name, count, inFlight = 8 }) {
+    const model = await joined().model(name);
+    const outputs: number[][] = [];
+    const rowsByNode: Record<string, number> = {};
+    let attemptsMax = 0;
+    done = 0;
+    const startedAtMs = performance.now();
+    for await (const prediction of model.predictStreamTraced(pictures(model, count), {
+      inFlight,
+      deadlineMs: 120_000,
+    })) {
+      outputs.push([...(Object.values(prediction.outputs)[0]?.data as Float32Array)]);
+      for (const { rows, attempts, stages } of prediction.microbatches) {
+        attemptsMax = Math.max(attemptsMax, attempts);
+        for (const { nodeName } of stages) rowsByNode[nodeName] = (rowsByNode[nodeName] ?? 0) + rows[1] - rows[0];
+      }
+      done = outputs.length;
+    }
+    return { outputs, rowsByNode, attemptsMax, totalMs: performance.now() - startedAtMs };
+  },
+  progress: () => done,
+  async local({ backend, modelUrl, count }) {
+    await tf.setBackend(backend);
+    await tf.ready();
+    const model = await tf.loadLayersModel(modelUrl);
+    const outputs: number[][] = [];
+    for await (const { data, shape } of pictures({ inputShape: model.inputs[0]?.shape as number[] }, count)) {
+      const input = tf.tensor(data as Float32Array, [...shape]);
+      const output = model.predict(input) as tf.Tensor;
+      outputs.push([...((await output.data()) as Float32Array)]);
+      tf.dispose([input, output]);
+    }
+    model.dispose();
+    return outputs;
+  },
+  async leaks(name, count) {
+    await tf.setBackend('cpu');
+    const model = await joined().model(name);
+    const input = tf.tensor1d([1, 2, 5]);
+    const once = async (): Promise<void> => {
+      const output = (await model.predict(input as unknown as TensorData)) as unknown as tf.Tensor;
+      output.dispose();
+    };
+    await once();
+    const tensorsBefore = tf.memory().numTensors;
+    for (let i = 0; i < count; i++) await once();
+    const tensorsAfter = tf.memory().numTensors;
+    input.dispose();
+    return { tensorsBefore, tensorsAfter };
+  },
+  async predictCode(name, { dtype, shape }) {
+    try {
+      const model = await joined().model(name);
+      const data = new Float32Array(shape.reduce((product, size) => product * size, 1));
+      await model.predict({ dtype: dtype as 'float32', shape, data });
+      return 'OK';
+    } catch (error) {
+      return MeshError.from(error).message;
+    }
+  },
+  async leave() {
+    await mesh?.close();
+  },
+};
+
+declare global {
+  var lab: Lab;
+}
+globalThis.lab = lab;
