@@ -8,8 +8,6 @@ export interface DispatchConfig {
   readonly spreadFloorMs: number;
   /** Work that a node may have waiting beyond what its wire and its route hide, so that it never runs dry. */
   readonly aheadMs: number;
-  /** Microbatches that a replica may always have under way, one more for each further stage of the route. */
-  readonly slotsMin: number;
   /** Most microbatches under way per replica and stage of the route. */
   readonly slotsMax: number;
   /** How often one microbatch is tried before its request fails. */
@@ -26,7 +24,6 @@ export const DISPATCH_DEFAULTS: DispatchConfig = {
   microbatchTargetMs: 200,
   spreadFloorMs: 20,
   aheadMs: 50,
-  slotsMin: 2,
   slotsMax: 32,
   attemptsMax: 6,
   leaseFloorMs: 5000,

@@ -24,6 +24,36 @@ describe('handing out', () => {
     expect(sent).toHaveLength(6);
   });
 
+  test('a node has no more under way than its slots', () => {
+    const scene = new DispatchScene({ slotsMax: 4 });
+    scene.placed({ tab: 1 });
+    expect(Array.from({ length: 20 }, (_, i) => scene.submit(`r${i}`, 1)).flat()).toHaveLength(4);
+  });
+
+  test('a node further away has more under way, as measured', () => {
+    const scene = new DispatchScene();
+    scene.placed({ far: 10 });
+    for (let i = 0; i < 50; i++) scene.submit(`r${i}`, 1);
+    expect(scene.state.flights.size).toBe(6);
+    const { state } = scene;
+    scene.passTo(200);
+    scene.result('r0[0,1)');
+    // It took 10 ms of the 200: the rest was the way, and the node idled.
+    expect(state.stages[0]?.get(peerId('far'))?.tripMs).toBe(190);
+    expect(state.flights.size).toBe(25);
+    for (let i = 6; i < 25; i++) scene.result(`r${i}[0,1)`);
+    expect(state.stages[0]?.get(peerId('far'))?.tripMs).toBeLessThan(10);
+  });
+
+  test('one node that is stuck with much does not make slow ones seem worth while', () => {
+    const scene = new DispatchScene();
+    scene.placed({ stuck: 20, fast: 21, slow: 500 });
+    expect(scene.submit('big', 1000, { splittable: false })).toEqual(['big[0,1000) to stuck']);
+    const sent = Array.from({ length: 20 }, (_, i) => scene.submit(`r${i}`, 1)).flat();
+    expect(sent.length).toBeGreaterThan(0);
+    expect(sent.every((line) => line.endsWith('to fast'))).toBe(true);
+  });
+
   test('work goes where it is done first: to idle nodes by speed, then to a fast busy one rather than a slow idle one', () => {
     const scene = new DispatchScene();
     scene.placed({ slow: 500, fast: 20, good: 40 });
@@ -278,6 +308,17 @@ describe('failures', () => {
     expect(scene.state.health.get(peerId('a'))?.failuresInARow).toBe(1);
   });
 
+  test('nothing is held for ever against nodes that have left', () => {
+    const scene = new DispatchScene();
+    scene.placed({ a: 10, b: 10 });
+    scene.lost('a');
+    scene.placed({ b: 10 });
+    expect(scene.state.health.size).toBe(1);
+    scene.passTo(1000);
+    scene.placed({ b: 10 });
+    expect(scene.state.health.size).toBe(0);
+  });
+
   test('the only node is tried again at once after one failure, then after its cooldown', () => {
     const scene = new DispatchScene();
     scene.placed({ only: 10 });
@@ -325,6 +366,16 @@ describe('leases', () => {
     }
     expect(scene.passTo(10_499)).toEqual([]);
     expect(scene.passTo(10_500)).toEqual(['revoke r[0,1) from busy', 'r[0,1) to other']);
+  });
+
+  test('a promise may be shorter than the time to begin', () => {
+    const scene = new DispatchScene({ hedgeShareMax: 0 });
+    scene.placed({ a: 100, b: 150 });
+    scene.submit('r', 1);
+    scene.passTo(10);
+    scene.lease('r[0,1)', 2000);
+    expect(scene.passTo(2009)).toEqual([]);
+    expect(scene.passTo(2010)).toEqual(['revoke r[0,1) from a', 'r[0,1) to b']);
   });
 
   test('a promise of one stage does not shorten the time of those after it', () => {
@@ -440,6 +491,7 @@ describe('placements', () => {
     const before = scene.flight('r[0,1)');
     const reshaped = ['revoke r[0,1) from a', 'revoke r[1,2) from b', 'r[0,1) to a, b', 'r[1,2) to a, b'];
     expect(scene.placed({ a: 50 }, { b: 50 })).toEqual(reshaped);
+    expect(scene.flight('r[0,1)').attempt).toBe(1);
     expect(scene.resultOf(before, [])).toEqual([]);
     expect(scene.result('r[0,1)')).toEqual(['accept r[0,1)']);
     expect(scene.result('r[1,2)')).toEqual(['accept r[1,2)', 'r is done']);

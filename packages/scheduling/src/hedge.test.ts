@@ -39,6 +39,40 @@ test('a second try that fails leaves the first alone, and the other way round', 
   expect(again.result('r[0,1)')).toEqual(['accept r[0,1)', 'r is done']);
 });
 
+test('a second try that fails the last allowed time leaves the first alone too', () => {
+  const scene = new DispatchScene({ attemptsMax: 1 });
+  scene.placed({ silent: 100, other: 150 });
+  scene.submit('r', 1);
+  const first = scene.flight('r[0,1)');
+  scene.passTo(250);
+  expect(scene.failure('r[0,1)', 'other', 'EXECUTION_FAILED')).toEqual([]);
+  expect(scene.resultOf(first, [])).toEqual(['accept r[0,1)', 'r is done']);
+});
+
+test('there are no third tries, and none for the node that is late itself', () => {
+  const scene = new DispatchScene();
+  scene.placed({ silent: 100, mute: 110, other: 120 });
+  scene.submit('r', 1);
+  expect(scene.passTo(5000)).toEqual(['r[0,1) to mute']);
+
+  const alone = new DispatchScene();
+  alone.placed({ silent: 100 });
+  alone.submit('r', 1);
+  expect(alone.passTo(5000)).toEqual([]);
+});
+
+test('second tries keep to their share', () => {
+  const scene = new DispatchScene();
+  scene.placed({ silent: 10, other: 40 });
+  for (let i = 0; i < 6; i++) scene.submit(`r${i}`, 1);
+  const flights = [...scene.state.flights.values()];
+  const late = flights.filter(({ route }) => route[0] === 'silent');
+  expect(late.length).toBeGreaterThan(3);
+  for (const flight of flights) if (flight.route[0] === 'other') scene.resultOf(flight, []);
+  scene.passTo(1000);
+  expect(scene.state.hedgesMade).toBe(2);
+});
+
 test('rows whose tries are both lost at once wait once', () => {
   const scene = lateScene();
   scene.passTo(250);

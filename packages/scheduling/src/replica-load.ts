@@ -104,9 +104,9 @@ export function readyMs(replica: ReplicaState, nowMs: number): number {
  * route and the wires (the bandwidth-delay product of its pipeline), and a little ahead.
  */
 export function hasRoom(state: DispatchState, replica: ReplicaState): boolean {
-  const { slotsMin, slotsMax, aheadMs } = state.config;
+  const { slotsMax, aheadMs } = state.config;
   const stages = state.stages.length;
-  if (replica.inFlight < slotsMin + stages - 1) return true;
+  if (replica.inFlight === 0) return true;
   if (replica.inFlight >= slotsMax * stages) return false;
   return replica.outstandingMs < replica.routesMs / replica.inFlight + replica.tripMs + stages * aheadMs;
 }
