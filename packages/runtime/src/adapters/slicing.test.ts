@@ -75,7 +75,7 @@ async function runWhole(
       ...(quantization === undefined ? {} : { quantization }),
     })),
     weightData: new Uint8Array(weightData).buffer,
-  } as tf.io.ModelArtifacts);
+  });
   const whole = model.format === 'graph-model' ? await tf.loadGraphModel(source) : await tf.loadLayersModel(source);
   const result = tf.tidy(() => whole.predict([...inputs.values()]));
   whole.dispose();

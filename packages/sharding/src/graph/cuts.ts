@@ -2,8 +2,10 @@
  * The places where a chain of layers may be cut, and what crosses there: everything that was made before and
  * is read after, outputs of the model included. Several tensors at a cut are the normal case.
  */
+import { CUT_ENTRIES_MAX } from './limits.ts';
 import { ModelError } from './model-error.ts';
 import type { GraphTensor, LayerGraph } from './layer-graph.ts';
+import { append } from './parts.ts';
 
 export interface Cut {
   /** The cut lies before layer `position`: 0 is the model's input, the number of layers its output. */
@@ -20,12 +22,13 @@ export interface Cut {
   readonly sharedBytes: number;
 }
 
-/** One entry for each position from 0 to the number of layers. */
+/** One entry for each position from 0 to the number of layers. @throws ModelError `too-large` */
 export function cutsOf(graph: LayerGraph): readonly Cut[] {
   const { layers } = graph;
   const endingAt = byLastReader(graph);
   const sharedAt = weightSpans(graph);
   const cuts: Cut[] = [];
+  let listed = 0;
   const shared = new Set<string>();
   let alive = new Map<string, GraphTensor>();
   for (const name of graph.inputs) {
@@ -40,6 +43,9 @@ export function cutsOf(graph: LayerGraph): readonly Cut[] {
       for (const name of sharedAt.closing.get(position - 1) ?? []) shared.delete(name);
     }
     if (position === layers.length) alive = new Map(graph.outputs.map((name) => [name, tensorOf(graph, name)]));
+    listed += alive.size + shared.size;
+    if (listed > CUT_ENTRIES_MAX)
+      throw new ModelError('too-large', 'graph', `more than ${CUT_ENTRIES_MAX} tensors cross its cuts`);
     const tensors = [...alive.values()];
     const isEnd = position === 0 || position === layers.length;
     cuts.push({
@@ -71,11 +77,7 @@ function sum(values: readonly (number | null)[]): number | null {
 
 function byLastReader(graph: LayerGraph): ReadonlyMap<number, readonly string[]> {
   const names = new Map<number, string[]>();
-  for (const tensor of graph.tensors.values()) {
-    const list = names.get(tensor.lastReader);
-    if (list === undefined) names.set(tensor.lastReader, [tensor.name]);
-    else list.push(tensor.name);
-  }
+  for (const tensor of graph.tensors.values()) append(names, tensor.lastReader, tensor.name);
   return names;
 }
 
@@ -96,8 +98,8 @@ function weightSpans(graph: LayerGraph): {
   const closing = new Map<number, string[]>();
   for (const [name, { first, last }] of spans) {
     if (first === last) continue;
-    opening.set(first, [...(opening.get(first) ?? []), name]);
-    closing.set(last, [...(closing.get(last) ?? []), name]);
+    append(opening, first, name);
+    append(closing, last, name);
   }
   return { opening, closing };
 }

@@ -3,14 +3,14 @@
  * tensors are followed by value, since models compute the shapes that they reshape to.
  */
 import type { DType } from '@shoal/protocol';
-import { inputAt, shapeAt, type InferOutputs, type Operation, type TensorInfo } from './graph-op.ts';
+import { inputAt, outputsAt, shapeAt, type InferOutputs, type Operation, type TensorInfo } from './graph-op.ts';
 import { axisIndex, broadcast, concatenated, product, reshaped, UNKNOWN, type Shape } from './shape.ts';
 import { integersAttribute, numberAttribute } from './tf-attributes.ts';
 import { CONSTANT_VALUES_MAX } from './limits.ts';
 
 type Values = readonly (number | null)[];
 
-const one = (op: Operation, shape: Shape, value?: Values | undefined, dtype?: DType | null): readonly TensorInfo[] => {
+const one = (op: Operation, shape: Shape, value?: Values, dtype?: DType | null): readonly TensorInfo[] => {
   const type = dtype ?? op.dtype ?? inputAt(op, 0).dtype;
   return [value === undefined ? { dtype: type, shape } : { dtype: type, shape, value }];
 };
@@ -117,7 +117,7 @@ function splitEvenly(op: Operation, input: TensorInfo, axisInput: TensorInfo): r
   const size = axis === null ? UNKNOWN : (input.shape?.[axis] ?? UNKNOWN);
   const part = size < 0 ? UNKNOWN : size / count;
   const shape = axis === null ? null : (input.shape?.with(axis, part) ?? null);
-  return Array.from({ length: op.outputsRead }, () => ({ dtype: input.dtype, shape }));
+  return outputsAt(op, () => ({ dtype: input.dtype, shape }));
 }
 
 function splitBySizes(op: Operation): readonly TensorInfo[] {
@@ -143,7 +143,7 @@ function pack(op: Operation): readonly TensorInfo[] {
 function unpack(op: Operation): readonly TensorInfo[] {
   const { shape, dtype, value } = inputAt(op, 0);
   const at = shape && axisIndex(numberAttribute(op.attributes, 'axis') ?? 0, shape.length);
-  return Array.from({ length: op.outputsRead }, (_, i) => {
+  return outputsAt(op, (i) => {
     const part: TensorInfo = { dtype, shape: shape === null || at === null ? null : shape.toSpliced(at, 1) };
     return shape?.length === 1 && value !== undefined ? { ...part, value: [value[i] ?? null] } : part;
   });

@@ -5,7 +5,7 @@
 import type { GraphDef, GraphNode } from './graph-def.ts';
 import { asArray, isRecord, property, type JsonRecord } from './json.ts';
 import { NODE_INPUTS_MAX } from './limits.ts';
-import type { Bond } from './parts.ts';
+import { append, type Bond } from './parts.ts';
 import { enumName } from './tf-attributes.ts';
 
 const ENTRIES: ReadonlySet<string> = new Set(['Switch', 'RefSwitch', 'Enter', 'RefEnter']);
@@ -52,11 +52,7 @@ function controlFlowBonds(graph: GraphDef, alive: ReadonlySet<string>): readonly
   if (!nodes.some((node) => isControlFlow(node.op))) return [];
   const readers = new Map<string, string[]>();
   for (const node of nodes) {
-    for (const input of node.inputs) {
-      const list = readers.get(input.node);
-      if (list === undefined) readers.set(input.node, [node.name]);
-      else list.push(node.name);
-    }
+    for (const input of node.inputs) append(readers, input.node, node.name);
   }
   const named = (ops: ReadonlySet<string>): readonly string[] =>
     nodes.filter((node) => ops.has(node.op)).map((node) => node.name);
@@ -103,7 +99,7 @@ function handleBonds(graph: GraphDef, alive: ReadonlySet<string>): readonly Bond
     if (HANDLE_PREFIX.test(node.op) && !READS_HANDLE.test(node.op)) mark(node.name, 0);
     for (const output of handleOutputs(node.attributes)) mark(node.name, output);
     if (!PASSES_ON.has(node.op)) continue;
-    for (const input of node.inputs) passers.set(input.node, [...(passers.get(input.node) ?? []), node]);
+    for (const input of node.inputs) append(passers, input.node, node);
   }
   for (let source = waiting.pop(); source !== undefined; source = waiting.pop()) {
     for (const node of passers.get(source) ?? []) {

@@ -21,12 +21,19 @@ export interface Operation {
   readonly inputs: readonly TensorInfo[];
   /** Element type by the attributes, where they tell. */
   readonly dtype: DType | null;
-  /** How many of its outputs anyone reads, counted from the first. */
-  readonly outputsRead: number;
+  /** Indices of the outputs that anyone reads. */
+  readonly outputsRead: readonly number[];
 }
 
-/** Outputs of an operation, by index. */
+/** Outputs of an operation, by index; those that nobody reads may be missing. */
 export type InferOutputs = (operation: Operation) => readonly TensorInfo[];
+
+/** Outputs for an operation of many, made only where they are read. */
+export function outputsAt(operation: Operation, output: (index: number) => TensorInfo): readonly TensorInfo[] {
+  const list: TensorInfo[] = [];
+  for (const index of operation.outputsRead) list[index] = output(index);
+  return list;
+}
 
 export function inputAt(operation: Operation, index: number): TensorInfo {
   return operation.inputs.at(index) ?? UNKNOWN_TENSOR;

@@ -14,7 +14,7 @@ import { inferGraphTensors, operationOf, type Constants } from './graph-shapes.t
 import { graphTensorName, isPlaceholder } from './graph-signature.ts';
 import { isRecord, property, type JsonRecord } from './json.ts';
 import { ModelError } from './model-error.ts';
-import { unique, type Part, type Parts } from './parts.ts';
+import { append, unique, type Part, type Parts } from './parts.ts';
 
 /** Nodes of an expression on constants that is copied into every stage that needs it; longer ones are parts. */
 const CONSTANT_EXPRESSION_NODES_MAX = 64;
@@ -121,9 +121,7 @@ function constantClosures(
       continue;
     }
     for (const input of node.inputs) {
-      const list = readers.get(input.node);
-      if (list === undefined) readers.set(input.node, [node]);
-      else list.push(node);
+      append(readers, input.node, node);
     }
   }
   for (let name = waiting.pop(); name !== undefined; name = waiting.pop()) {
@@ -147,9 +145,7 @@ function constantClosures(
 function makesByNode(read: ReadonlySet<string>): ReadonlyMap<string, readonly string[]> {
   const makes = new Map<string, string[]>();
   for (const tensor of read) {
-    const list = makes.get(nodeOf(tensor));
-    if (list === undefined) makes.set(nodeOf(tensor), [tensor]);
-    else list.push(tensor);
+    append(makes, nodeOf(tensor), tensor);
   }
   for (const list of makes.values())
     list.sort((a, b) => Number(a.slice(a.lastIndexOf(':') + 1)) - Number(b.slice(b.lastIndexOf(':') + 1)));
@@ -193,7 +189,7 @@ function partOf(node: GraphNode, context: PartContext): Part {
     constants: [...closure],
     weights: unique(stored.filter((name) => weights.has(name))),
     ops: unique(ops.filter((op) => !ALWAYS_THERE.has(op))),
-    flops: graphFlops(operationOf(node, 1, inferred), inferred.get(node.name)?.[0]),
+    flops: graphFlops(operationOf(node, [0], inferred), inferred.get(node.name)?.[0]),
   };
 }
 

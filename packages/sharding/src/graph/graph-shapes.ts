@@ -4,9 +4,10 @@ import type { StoredWeight } from '../manifest.ts';
 import { ARRAY_SHAPES } from './graph-array-shapes.ts';
 import { COMPUTE_SHAPES } from './graph-compute-shapes.ts';
 import type { GraphDef, GraphNode } from './graph-def.ts';
-import { UNKNOWN_TENSOR, type Operation, type TensorInfo } from './graph-op.ts';
+import { outputsAt, UNKNOWN_TENSOR, type Operation, type TensorInfo } from './graph-op.ts';
 import { certainDtype, outputDtype } from './graph-signature.ts';
-import { CONSTANT_VALUES_MAX, NODE_INPUTS_MAX } from './limits.ts';
+import { CONSTANT_VALUES_MAX } from './limits.ts';
+import { append } from './parts.ts';
 import { plausible } from './shape.ts';
 
 /** Elements of small integer weights by name (see `readConstants`). */
@@ -36,7 +37,9 @@ export function inferGraphTensors(
     const weight = weights.get(node.name);
     tensors.set(
       node.name,
-      weight === undefined ? inferNode(node, reads.get(node.name) ?? 1, tensors) : [constantInfo(weight, constants)],
+      weight === undefined
+        ? inferNode(node, [...(reads.get(node.name) ?? [0])], tensors)
+        : [constantInfo(weight, constants)],
     );
   }
   return tensors;
@@ -48,7 +51,7 @@ export function constantInfo(weight: StoredWeight, constants: Constants): Tensor
   return value === undefined ? info : { ...info, value };
 }
 
-export function operationOf(node: GraphNode, outputs: number, tensors: GraphTensors): Operation {
+export function operationOf(node: GraphNode, outputsRead: readonly number[], tensors: GraphTensors): Operation {
   return {
     node,
     attributes: node.attributes,
@@ -56,27 +59,29 @@ export function operationOf(node: GraphNode, outputs: number, tensors: GraphTens
       .filter((input) => !input.control)
       .map((input) => tensors.get(input.node)?.[input.output] ?? UNKNOWN_TENSOR),
     dtype: outputDtype(node) ?? null,
-    outputsRead: outputs,
+    outputsRead,
   };
 }
 
-function inferNode(node: GraphNode, outputs: number, tensors: GraphTensors): readonly TensorInfo[] {
-  const operation = operationOf(node, outputs, tensors);
+function inferNode(node: GraphNode, outputsRead: readonly number[], tensors: GraphTensors): readonly TensorInfo[] {
+  const operation = operationOf(node, outputsRead, tensors);
   const infer = COMPUTE_SHAPES.get(node.op) ?? ARRAY_SHAPES.get(node.op);
   // `T` of an operation that no table knows may be the type of its inputs alone.
   const inferred = infer?.(operation) ?? [{ dtype: certainDtype(node) ?? null, shape: null }];
-  return inferred.slice(0, outputs).map(({ dtype, shape, value }) => {
+  return outputsAt(operation, (index) => {
+    const { dtype, shape, value } = inferred[index] ?? UNKNOWN_TENSOR;
     const info: TensorInfo = { dtype, shape: plausible(shape) };
     return value === undefined || value.length > CONSTANT_VALUES_MAX ? info : { ...info, value };
   });
 }
 
-/** Highest output index that anyone reads, plus one. */
-function outputsRead(graph: GraphDef): ReadonlyMap<string, number> {
-  const reads = new Map<string, number>();
+/** Indices of the outputs that anyone reads; output 0 always counts. */
+function outputsRead(graph: GraphDef): ReadonlyMap<string, ReadonlySet<number>> {
+  const reads = new Map<string, Set<number>>();
   for (const node of graph.nodes.values()) {
     for (const input of node.inputs) {
-      reads.set(input.node, Math.min(Math.max(reads.get(input.node) ?? 1, input.output + 1), NODE_INPUTS_MAX));
+      const indices = reads.get(input.node) ?? new Set([0]);
+      reads.set(input.node, indices.add(input.output));
     }
   }
   return reads;
@@ -92,9 +97,7 @@ function dataOrder(graph: GraphDef): readonly GraphNode[] {
     waitsFor.set(node.name, inputs.length);
     if (inputs.length === 0) ready.push(node);
     for (const input of inputs) {
-      const list = readers.get(input.node);
-      if (list === undefined) readers.set(input.node, [node]);
-      else list.push(node);
+      append(readers, input.node, node);
     }
   }
   for (let next = 0; next < ready.length; next += 1) {

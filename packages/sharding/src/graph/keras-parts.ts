@@ -7,7 +7,7 @@ import type { TensorRef } from './keras-scope.ts';
 import { inferLayerOutputs } from './keras-shapes.ts';
 import { inputSpec } from './keras-signature.ts';
 import { ModelError } from './model-error.ts';
-import { unique, type Bond, type Part, type Parts } from './parts.ts';
+import { append, unique, type Bond, type Part, type Parts } from './parts.ts';
 import { plausible, product, rowElements } from './shape.ts';
 
 export function callName(layer: string, call: number): string {
@@ -96,9 +96,7 @@ function assignWeights(
     if (layer === undefined) {
       throw new ModelError('missing', 'weightsManifest', `weight "${weight.name}" belongs to no layer of the model`);
     }
-    const list = byLayer.get(layer);
-    if (list === undefined) byLayer.set(layer, [weight]);
-    else list.push(weight);
+    append(byLayer, layer, weight);
   }
   return byLayer;
 }

@@ -45,3 +45,10 @@ export interface Parts {
 export function unique<Value>(values: Iterable<Value>): readonly Value[] {
   return [...new Set(values)];
 }
+
+/** Adds to the list under a key, which it makes if need be. */
+export function append<Key, Value>(lists: Map<Key, Value[]>, key: Key, value: Value): void {
+  const list = lists.get(key);
+  if (list === undefined) lists.set(key, [value]);
+  else list.push(value);
+}

@@ -3,7 +3,7 @@
  * units. A unit of one part is the common case.
  */
 import { ModelError } from './model-error.ts';
-import { unique, type Part, type Parts } from './parts.ts';
+import { append, unique, type Part, type Parts } from './parts.ts';
 
 /** One or more parts that stay in one stage, and run in the order in which tfjs finds right. */
 export interface Unit {
@@ -78,9 +78,7 @@ function joinLoops(source: Parts, before: readonly (readonly number[])[], groups
   const members = new Map<number, number[]>();
   for (let i = 0; i < before.length; i += 1) {
     const root = groups.find(i);
-    const list = members.get(root);
-    if (list === undefined) members.set(root, [i]);
-    else list.push(i);
+    append(members, root, i);
   }
   const edges = new Map(
     [...members].map(([root, list]) => [root, unique(list.flatMap((i) => before[i] ?? []).map((i) => groups.find(i)))]),

@@ -24,10 +24,15 @@ export interface LayerRange {
 
 /**
  * @param model the description that `graph` was made from
+ * @param cuts those of `graph`, to spare their making where many stages are cut
  * @throws RangeError if the range is empty or ends where a cut is forbidden, with the reason
  */
-export function sliceModel(model: ModelDescription, graph: LayerGraph, range: LayerRange): StageModel {
-  const cuts = cutsOf(graph);
+export function sliceModel(
+  model: ModelDescription,
+  graph: LayerGraph,
+  range: LayerRange,
+  cuts: readonly Cut[] = cutsOf(graph),
+): StageModel {
   const arriving = cutAt(cuts, range.start, 'start');
   const leaving = cutAt(cuts, range.end, 'end');
   if (range.end <= range.start) throw new RangeError(`end must lie after start, got [${range.start}, ${range.end})`);
@@ -45,8 +50,9 @@ export function sliceAt(
   graph: LayerGraph,
   positions: readonly number[],
 ): readonly StageModel[] {
+  const cuts = cutsOf(graph);
   const bounds = [0, ...positions, graph.layers.length];
-  return bounds.slice(1).map((end, i) => sliceModel(model, graph, { start: bounds[i] ?? 0, end }));
+  return bounds.slice(1).map((end, i) => sliceModel(model, graph, { start: bounds[i] ?? 0, end }, cuts));
 }
 
 /**

@@ -205,7 +205,7 @@ async function check(made: RandomModel): Promise<Subject> {
       ...file,
       weightSpecs: weightsManifest.flatMap((group) => group.weights),
       weightData: new Uint8Array(made.weightData).buffer,
-    } as tf.io.ModelArtifacts),
+    }),
   );
   const result = (await whole.executeAsync({ x: input }, ['out'])) as tf.Tensor;
   await expectSameAtEveryCut(subject, made.weightData, inputs, new Map([['out:0', result]]));

@@ -35,7 +35,7 @@ export async function loadStage(stage: StageModel, weightData: Uint8Array): Prom
     ...artifacts,
     weightSpecs: weightsManifest.flatMap((group) => group.weights),
     weightData: own.buffer,
-  } as tf.io.ModelArtifacts);
+  });
   return stage.format === 'graph-model' ? graphStage(stage, source) : layersStage(stage, source);
 }
 

@@ -106,7 +106,7 @@ describe('a saved model', () => {
         layers.maxPooling1d({ poolSize: 2 }),
         layers.layerNormalization(),
         layers.bidirectional({
-          layer: layers.lstm({ units: 3, returnSequences: true }) as tf.RNN,
+          layer: layers.lstm({ units: 3, returnSequences: true }),
           mergeMode: 'concat',
         }),
         layers.timeDistributed({ layer: layers.dense({ units: 4 }) }),
@@ -188,7 +188,7 @@ describe('a layer without a known shape', () => {
     const input = tf.input({ shape: [6, 5] });
     const first = layers.dense({ units: 4 }).apply(input) as tf.SymbolicTensor;
     const double = layers.bidirectional({
-      layer: layers.gru({ units: 3, returnSequences: true }) as tf.RNN,
+      layer: layers.gru({ units: 3, returnSequences: true }),
       mergeMode: 'sum',
     });
     const last = layers.flatten().apply(double.apply(first)) as tf.SymbolicTensor;
