@@ -58,13 +58,16 @@ test('there are no third tries, and none for the node that is late itself', () =
   const alone = new DispatchScene();
   alone.placed({ silent: 100 });
   alone.submit('r', 1);
+  alone.submit('s', 1);
+  expect(alone.passTo(3000)).toEqual([]);
+  expect(alone.result('s[0,1)')).toEqual(['accept s[0,1)', 's is done']);
   expect(alone.passTo(5000)).toEqual([]);
 });
 
 test('second tries keep to their share', () => {
   const scene = new DispatchScene();
-  scene.placed({ silent: 10, other: 40 });
-  for (let i = 0; i < 6; i++) scene.submit(`r${i}`, 1);
+  scene.placed({ silent: 10, other: 12 });
+  for (let i = 0; i < 10; i++) scene.submit(`r${i}`, 1);
   const flights = [...scene.state.flights.values()];
   const late = flights.filter(({ route }) => route[0] === 'silent');
   expect(late.length).toBeGreaterThan(3);
