@@ -1,0 +1,269 @@
+/** The coordinator as peers and programs meet it: over real HTTP and real sockets. */
+import { createHash } from 'node:crypto';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { PROTOCOL_VERSION, type DownMessage, type WatchReply } from '@shoal/protocol';
+import { io, type Socket } from 'socket.io-client';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { startCoordinator, type Coordinator } from './compose.ts';
+
+const SAMPLES = fileURLToPath(new URL('../../../samples/models', import.meta.url));
+
+let folder: string;
+let coordinator: Coordinator;
+const sockets: Socket[] = [];
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'shoal-coordinator-'));
+  for (const model of ['half_plus_two', 'digits'])
+    await cp(join(SAMPLES, model), join(folder, 'models', model), { recursive: true });
+  coordinator = await startCoordinator({
+    host: '127.0.0.1',
+    port: 0,
+    modelsFolder: join(folder, 'models'),
+    stateFolder: join(folder, 'state'),
+    origins: ['https://app.example'],
+  });
+});
+afterEach(() => {
+  for (const socket of sockets.splice(0)) socket.disconnect();
+});
+afterAll(async () => {
+  await coordinator.close();
+  await rm(folder, { recursive: true });
+});
+
+const get = (path: string, headers: Record<string, string> = {}): Promise<Response> =>
+  fetch(coordinator.url + path, { headers });
+
+interface Peer {
+  readonly socket: Socket;
+  readonly welcome: Extract<DownMessage, { type: 'welcome' }>;
+  /** The next word of a type. */
+  next<Type extends DownMessage['type']>(type: Type): Promise<Extract<DownMessage, { type: Type }>>;
+}
+
+async function enter(auth: object, headers: Record<string, string> = {}): Promise<Peer> {
+  const socket = io(coordinator.url, {
+    transports: ['websocket'],
+    auth,
+    reconnection: false,
+    extraHeaders: headers,
+    forceNew: true,
+  });
+  sockets.push(socket);
+  const early: DownMessage[] = [];
+  const waiting: { type: string; resolve: (message: DownMessage) => void }[] = [];
+  socket.on('down', (message: DownMessage) => {
+    const at = waiting.findIndex(({ type }) => type === message.type);
+    if (at === -1) early.push(message);
+    else waiting.splice(at, 1)[0]?.resolve(message);
+  });
+  const next = <Type extends DownMessage['type']>(type: Type) => {
+    const at = early.findIndex((message) => message.type === type);
+    if (at !== -1) return Promise.resolve(early.splice(at, 1)[0] as Extract<DownMessage, { type: Type }>);
+    return new Promise<Extract<DownMessage, { type: Type }>>((resolve) => {
+      waiting.push({ type, resolve: resolve as (message: DownMessage) => void });
+    });
+  };
+  const refused = new Promise<never>((_resolve, reject) => {
+    socket.on('connect_error', (error) => reject(Object.assign(error, (error as { data?: object }).data ?? {})));
+  });
+  refused.catch(() => {});
+  return { socket, welcome: await Promise.race([next('welcome'), refused]), next };
+}
+
+const invited = async (role: 'node' | 'client'): Promise<object> => ({
+  protocol: PROTOCOL_VERSION,
+  role,
+  invite: await coordinator.invite(role, 60),
+});
+
+const PROFILE = { name: 'testnode', platform: 'test', backend: 'cpu', backends: [], memoryBytesMax: 1e9 };
+
+describe('health', () => {
+  test('up is not ready: with no node, readyz says of each model why', async () => {
+    expect((await get('/healthz')).status).toBe(200);
+    const response = await get('/readyz');
+    expect(response.status).toBe(503);
+    expect(await response.json()).toMatchObject({
+      ready: false,
+      reasons: [
+        { model: 'digits', code: 'NO_CAPACITY' },
+        { model: 'half_plus_two', code: 'NO_CAPACITY' },
+      ],
+    });
+  });
+
+  test('metrics are in Prometheus form', async () => {
+    const text = await (await get('/metrics')).text();
+    expect(text).toContain('# TYPE shoal_joins_total counter');
+  });
+});
+
+describe('model files', () => {
+  test('come whole or by range, with a tag, to be cached for ever; digests match the manifest', async () => {
+    const manifest = await (await get('/models/digits/1/manifest.json')).json();
+    for (const shard of [...manifest.topology, ...manifest.weights]) {
+      const response = await get(`/models/digits/1/${shard.path}`, {
+        range: `bytes=${shard.offset}-${shard.offset + shard.bytes - 1}`,
+      });
+      expect(response.status).toBe(206);
+      const bytes = new Uint8Array(await response.arrayBuffer());
+      expect(createHash('sha256').update(bytes).digest('hex')).toBe(shard.digest);
+    }
+    const whole = await get('/models/digits/1/model.json');
+    expect(whole.headers.get('cache-control')).toContain('immutable');
+    const again = await get('/models/digits/1/model.json', { 'if-none-match': whole.headers.get('etag') ?? '' });
+    expect(again.status).toBe(304);
+  });
+
+  test.each([
+    ['bytes=0-9', 206, 10],
+    ['bytes=-5', 206, 5],
+    ['bytes=999999999-', 416, 0],
+    ['bytes=5-4', 416, 0],
+  ])('range %s is answered with %i and %i bytes', async (range, status, length) => {
+    const response = await get('/models/half_plus_two/1/model.json', { range });
+    expect(response.status).toBe(status);
+    expect((await response.arrayBuffer()).byteLength).toBe(length);
+  });
+
+  test('nothing else of the disk is to be had', async () => {
+    for (const path of [
+      '/models/digits/1/..%2f..%2fserving.json',
+      '/models/digits/1/serving.json',
+      '/models/digits/9/model.json',
+      '/models/..%2fstate/1/signing-key.json',
+      '/models/digits/1e0/model.json',
+    ]) {
+      const response = await get(path);
+      expect(response.status, path).toBe(404);
+    }
+  });
+});
+
+describe('the admin API', () => {
+  const routes = [
+    ['/api/v1/models', ['client', 'admin']],
+    ['/api/v1/nodes', ['admin']],
+    ['/api/v1/clients', ['admin']],
+    ['/api/v1/placement', ['admin']],
+  ] as const;
+
+  test('is closed without a token, with an altered or expired one, and to other roles', async () => {
+    for (const [path, allowed] of routes) {
+      expect((await get(path)).status, path).toBe(401);
+      expect((await get(path, { authorization: 'Bearer a.b.c' })).status, path).toBe(401);
+      expect((await get(path, { authorization: `Bearer ${await coordinator.invite('admin', -1)}` })).status, path).toBe(
+        401,
+      );
+      for (const role of ['node', 'client', 'admin'] as const) {
+        const { status } = await get(path, { authorization: `Bearer ${await coordinator.invite(role, 60)}` });
+        expect(status, `${path} as ${role}`).toBe((allowed as readonly string[]).includes(role) ? 200 : 403);
+      }
+    }
+  });
+
+  test('makes invites that open the door', async () => {
+    const authorization = `Bearer ${await coordinator.invite('admin', 60)}`;
+    const post = (body: object): Promise<Response> =>
+      fetch(`${coordinator.url}/api/v1/invites`, {
+        method: 'POST',
+        headers: { authorization, 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+    const { invite } = (await (await post({ role: 'node', seconds: 60 })).json()) as { invite: string };
+    const { welcome } = await enter({ protocol: PROTOCOL_VERSION, role: 'node', invite });
+    expect(welcome.peerId).toMatch(/^node_/);
+    for (const body of [
+      { role: 'admin', seconds: 60 },
+      { role: 'node', seconds: 0 },
+      { role: 'node', seconds: 1e9 },
+      {},
+    ]) {
+      expect((await post(body)).status).toBe(400);
+    }
+  });
+});
+
+describe('admission', () => {
+  test('a refused handshake carries code and reason', async () => {
+    await expect(enter({ protocol: PROTOCOL_VERSION, role: 'node', invite: 'a.b.c' })).rejects.toMatchObject({
+      code: 'INVITE_INVALID',
+    });
+    await expect(
+      enter({ protocol: PROTOCOL_VERSION, role: 'node', invite: await coordinator.invite('node', -1) }),
+    ).rejects.toMatchObject({ code: 'INVITE_EXPIRED' });
+    await expect(enter({ protocol: 99, role: 'node' })).rejects.toMatchObject({ code: 'VERSION_SKEW' });
+  });
+
+  test('a page of another origin is turned away, WebSocket or not; one that is allowed comes in', async () => {
+    await expect(enter(await invited('node'), { origin: 'https://evil.example' })).rejects.toThrow();
+    await expect(enter(await invited('node'), { origin: 'https://app.example' })).resolves.toBeDefined();
+    await expect(enter(await invited('node'), { origin: coordinator.url })).resolves.toBeDefined();
+  });
+});
+
+describe('a node', () => {
+  test('registers, is assigned every model, and serves once it says ready', async () => {
+    const node = await enter(await invited('node'));
+    const client = await enter(await invited('client'));
+    const reply = (await client.socket.emitWithAck('watch', { type: 'watch', model: 'half_plus_two' })) as WatchReply;
+    expect(reply).toMatchObject({
+      ok: true,
+      info: { model: 'half_plus_two', version: 1 },
+      placement: { code: 'NO_CAPACITY' },
+    });
+    node.socket.emit('up', { type: 'register', profile: PROFILE, holds: [] });
+    const assigned = [await node.next('assign'), await node.next('assign')];
+    expect(assigned.map(({ model }) => model).sort()).toEqual(['digits', 'half_plus_two']);
+    const { assignmentId } = assigned.find(({ model }) => model === 'half_plus_two') as (typeof assigned)[0];
+    node.socket.emit('up', { type: 'assignment', assignmentId, state: 'ready', msPerRow: 2 });
+    let placement = await client.next('placement');
+    while (placement.code !== undefined) placement = await client.next('placement');
+    expect(placement.stages).toEqual([
+      { replicas: [{ node: node.welcome.peerId, name: 'testnode', backend: 'cpu', msPerRow: 2 }] },
+    ]);
+    node.socket.disconnect();
+    expect(await client.next('peer-left')).toMatchObject({ peerId: node.welcome.peerId });
+    expect(await client.next('placement')).toMatchObject({ code: 'NO_CAPACITY' });
+  });
+
+  test('that comes back by its session is the same peer', async () => {
+    const { welcome, socket } = await enter(await invited('node'));
+    socket.disconnect();
+    const back = await enter({ protocol: PROTOCOL_VERSION, role: 'node', session: welcome.session });
+    expect(back.welcome.peerId).toBe(welcome.peerId);
+  });
+
+  test('that says something malformed is told what, and goes on', async () => {
+    const node = await enter(await invited('node'));
+    node.socket.emit('up', { type: 'register', profile: { ...PROFILE, memoryBytesMax: -1 }, holds: [] });
+    expect(await node.next('refused')).toMatchObject({
+      code: 'BAD_FRAME',
+      reason: expect.stringContaining('memoryBytesMax'),
+    });
+    node.socket.emit('up', { type: 'signal', to: 'node_nobody', payload: {} });
+    expect(await node.next('refused')).toMatchObject({ code: 'PEER_UNKNOWN' });
+    node.socket.emit('up', { type: 'signal', to: node.welcome.peerId, payload: 'x'.repeat(70_000) });
+    expect(await node.next('refused')).toMatchObject({ code: 'TOO_LARGE' });
+    node.socket.emit('up', { type: 'signal', to: node.welcome.peerId, payload: { hello: 1 } });
+    expect(await node.next('signal')).toEqual({ type: 'signal', from: node.welcome.peerId, payload: { hello: 1 } });
+  });
+});
+
+describe('watch', () => {
+  test.each([
+    [{ model: 'nobody' }, 'MODEL_NOT_FOUND'],
+    [{ model: 'digits', version: 7 }, 'VERSION_NOT_FOUND'],
+    [{ model: 'digits', label: 'stable' }, 'LABEL_NOT_FOUND'],
+    [{ model: '../etc' }, 'BAD_FRAME'],
+  ])('of %o is refused by %s', async (asked, code) => {
+    const client = await enter(await invited('client'));
+    const reply = (await client.socket.emitWithAck('watch', { type: 'watch', ...asked })) as WatchReply;
+    expect(reply).toMatchObject({ ok: false, code });
+  });
+});
