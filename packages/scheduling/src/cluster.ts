@@ -81,8 +81,7 @@ function apply(state: ClusterState, event: ClusterEvent, effects: ClusterEffect[
       state.models.set(modelKey(event.model.info.model, event.model.info.version), event.model);
       return true;
     case 'model-removed':
-      state.models.delete(event.modelKey);
-      state.announced.delete(event.modelKey);
+      withdraw(state, event.modelKey, effects);
       return true;
     case 'tick':
       return onTick(state, effects);
@@ -149,6 +148,27 @@ function remove(state: ClusterState, id: PeerId, code: ReasonCode, effects: Clus
     effects.push({ type: 'send', to: other, message: { type: 'peer-left', peerId: id, code } });
   }
   return true;
+}
+
+/** Those who follow a model are told that it is gone. */
+function withdraw(state: ClusterState, key: string, effects: ClusterEffect[]): void {
+  const gone = state.models.get(key);
+  if (gone === undefined) return;
+  state.models.delete(key);
+  state.announced.delete(key);
+  const { model, version } = gone.info;
+  const message: PlacementMessage = {
+    type: 'placement',
+    model,
+    version,
+    epoch: EPOCH,
+    stages: [{ replicas: [] }],
+    code: 'VERSION_NOT_FOUND',
+    reason: `${key} was withdrawn`,
+  };
+  for (const peer of state.peers.values()) {
+    if (peer.watching.delete(key)) effects.push({ type: 'send', to: peer.id, message });
+  }
 }
 
 /** Gives every node what it should hold and takes away what it should not. */
