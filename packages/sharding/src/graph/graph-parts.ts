@@ -15,6 +15,7 @@ import { graphTensorName, isPlaceholder } from './graph-signature.ts';
 import { isRecord, property, type JsonRecord } from './json.ts';
 import { ModelError } from './model-error.ts';
 import { append, unique, type Part, type Parts } from './parts.ts';
+import { enumName } from './tf-attributes.ts';
 
 /** Nodes of an expression on constants that is copied into every stage that needs it; longer ones are parts. */
 const CONSTANT_EXPRESSION_NODES_MAX = 64;
@@ -35,7 +36,7 @@ export function graphParts(source: GraphSource): Parts {
   const inputs = unique(Object.values(signature.inputs).map((spec) => spec.tensor));
   const outputs = unique(Object.values(signature.outputs).map((spec) => spec.tensor));
   const inputNodes = new Set(inputs.map(nodeOf));
-  const alive = aliveNodes(graph, weights, inputNodes, outputs);
+  const alive = aliveNodes(source, inputNodes, outputs);
   const constants = constantClosures(alive, weights, new Set([...outputs.map(nodeOf), ...inputNodes]));
   const isPart = (name: string): boolean => alive.has(name) && !constants.has(name) && !inputNodes.has(name);
   const inferred = inferGraphTensors(graph, weights, source.constants, signature);
@@ -78,18 +79,19 @@ function infoOf(inferred: ReadonlyMap<string, readonly TensorInfo[]>, tensor: st
 
 /** Nodes that the outputs depend on, in the file's order; nothing above an input or a stored weight. */
 function aliveNodes(
-  graph: GraphDef,
-  weights: ReadonlyMap<string, StoredWeight>,
+  source: GraphSource,
   inputNodes: ReadonlySet<string>,
   outputs: readonly string[],
 ): ReadonlyMap<string, GraphNode> {
+  const { graph, weights } = source;
   const seen = new Set(outputs.map(nodeOf));
   const stack = [...seen];
   for (let name = stack.pop(); name !== undefined; name = stack.pop()) {
     const node = graph.nodes.get(name);
     if (node === undefined || inputNodes.has(name) || weights.has(name)) continue;
     if (node.op === 'Const') throw new ModelError('missing', 'weightsManifest', `constant "${name}" has no weight`);
-    if (isPlaceholder(node) && node.inputs.length === 0) {
+    // tfjs feeds a resource from what the initializer graph made.
+    if (isPlaceholder(node) && node.inputs.length === 0 && !(source.hasInitializer && isResource(node))) {
       throw new ModelError('missing', 'signature.inputs', `placeholder "${name}" is read but is no input`);
     }
     for (const input of node.inputs) {
@@ -99,6 +101,11 @@ function aliveNodes(
     }
   }
   return new Map([...graph.nodes].filter(([name]) => seen.has(name)));
+}
+
+function isResource(node: GraphNode): boolean {
+  const dtype = property(node.attributes, 'dtype');
+  return isRecord(dtype) && enumName(property(dtype, 'type')) === 'DT_RESOURCE';
 }
 
 /**

@@ -108,6 +108,13 @@ describe('layers of a GraphModel', () => {
     expect(graph.layers.map((layer) => layer.members)).toEqual([['product', 'y']]);
   });
 
+  it('may read a resource only where an initializer makes it', () => {
+    const resource = { name: 'table', op: 'Placeholder', attr: { dtype: { type: 'DT_RESOURCE' } } };
+    const json = model([resource, node('out', 'LookupTableFindV2', ['table', 'x'])]);
+    expect(() => graphOf(json)).toThrow(/placeholder "table" is read but is no input/);
+    expect(graphOf({ ...json, modelInitializer: { node: [] } }).inputs).toEqual(['x:0']);
+  });
+
   it.each([
     ['a loop', [node('a', 'Relu', ['b']), node('b', 'Relu', ['a']), node('out', 'AddV2', ['x', 'a'])], 'cyclic'],
     ['a node that reads itself', [node('a', 'AddV2', ['x', 'a']), node('out', 'Relu', ['a'])], 'cyclic'],

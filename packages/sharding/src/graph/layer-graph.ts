@@ -82,7 +82,9 @@ export function layerGraph(model: ModelDescription): LayerGraph {
   const order = chooseOrder({ units, inputs: parts.inputs, outputs: parts.outputs, bytesOf });
   const ordered = order.flatMap((index) => units[index] ?? []);
   const stored = new Map(model.weights.map((weight) => [weight.name, weight]));
-  const layers = ordered.map((unit) => layerOf(unit, stored));
+  // What cannot be cut keeps all weights, since an initializer graph has constants too.
+  const kept = parts.unsliceable === null ? [] : [...stored.keys()];
+  const layers = ordered.map((unit) => layerOf(unit, stored, kept));
   return {
     format: model.format,
     layers,
@@ -129,8 +131,9 @@ function bytesOrTypical(parts: Parts): (tensor: string) => number {
 function layerOf(
   unit: Unit,
   stored: ReadonlyMap<string, { readonly offset: number; readonly shape: readonly number[] }>,
+  kept: readonly string[],
 ): GraphLayer {
-  const weights = unique(unit.parts.flatMap((part) => part.weights));
+  const weights = unique([...unit.parts.flatMap((part) => part.weights), ...kept]);
   const offset = (name: string): number => stored.get(name)?.offset ?? 0;
   const [first] = unit.parts;
   return {

@@ -11,35 +11,38 @@ export interface RecordedShapes {
 }
 
 /**
- * Fills in what inference left unknown. A tensor of unknown rank gets the recorded shape, with axis 0 open
- * if it had as many rows as the run; one with open dimensions keeps them and gets only its bytes. The order
- * of layers stays.
+ * Fills in what inference left unknown: element types, bytes, and the shapes of tensors of unknown rank. A
+ * run tells a size, not whether it is always the same: only where the batch is the one open dimension of the
+ * model's inputs are recorded sizes taken for fixed. The order of layers stays.
  * @throws RangeError if `rows` is no positive whole number
  */
 export function withRecordedShapes(graph: LayerGraph, recorded: RecordedShapes): LayerGraph {
   if (!Number.isInteger(recorded.rows) || recorded.rows < 1) {
     throw new RangeError(`rows must be a whole number above 0, got ${recorded.rows}`);
   }
+  const onlyBatchIsOpen = graph.inputs.every((name) => {
+    const shape = graph.tensors.get(name)?.shape ?? null;
+    return shape !== null && !shape.slice(1).includes(UNKNOWN);
+  });
   const tensors = new Map<string, GraphTensor>();
   for (const [name, tensor] of graph.tensors) {
     const run = recorded.tensors.get(name);
-    tensors.set(name, run === undefined ? tensor : filled(tensor, run, recorded.rows));
+    if (run === undefined) {
+      tensors.set(name, tensor);
+      continue;
+    }
+    const isBatched = onlyBatchIsOpen && run.shape[0] === recorded.rows;
+    // A GraphModel runs with the rank alone; a Keras layer behind a cut may build its weights from a size.
+    const open = graph.format === 'graph-model' ? run.shape.map(() => UNKNOWN) : null;
+    const bytes = rowBytes([product(run.shape)], run.dtype);
+    tensors.set(name, {
+      ...tensor,
+      dtype: tensor.dtype ?? run.dtype,
+      shape: tensor.shape ?? (isBatched ? run.shape.with(0, UNKNOWN) : open),
+      bytesPerRow: tensor.bytesPerRow ?? (bytes === null ? null : bytes / recorded.rows),
+    });
   }
   return { ...graph, tensors };
-}
-
-function filled(
-  tensor: GraphTensor,
-  run: { readonly dtype: DType; readonly shape: readonly number[] },
-  rows: number,
-): GraphTensor {
-  const isBatched = run.shape[0] === rows;
-  const shape = tensor.shape ?? (isBatched ? run.shape.with(0, UNKNOWN) : run.shape);
-  const whole = rowBytes([product(run.shape)], run.dtype);
-  // What grows with the batch in another way than by rows is charged evenly to them.
-  const grows = shape[0] === UNKNOWN;
-  const bytesPerRow = tensor.bytesPerRow ?? (whole === null || !grows ? whole : whole / rows);
-  return { ...tensor, dtype: tensor.dtype ?? run.dtype, shape, bytesPerRow };
 }
 
 /**

@@ -2,8 +2,11 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import * as tf from '@tensorflow/tfjs';
 import { seededRandom } from '@shoal/base';
+import { layerGraph } from '../../../../sharding/src/graph/layer-graph.ts';
+import { readModel } from '../../../../sharding/src/graph/read-model.ts';
+import { sliceModel } from '../../../../sharding/src/slice/slice-model.ts';
 import { expectSameAtEveryCut, subjectOf, type Subject } from './every-cut.ts';
-import { useWasm } from './run-stages.ts';
+import { loadStage, useWasm } from './run-stages.ts';
 import { WeightPile, type RandomModel } from './weight-pile.ts';
 
 beforeAll(useWasm);
@@ -237,6 +240,49 @@ describe('a graph with', () => {
   it('a loop of TensorFlow 1 keeps its frame in one stage', async () => {
     const subject = await check(looped);
     expect(layerNames(subject)).toEqual(['first', 'enter+merge+square+sum+less+cond+switch+doubled+next+exit', 'out']);
+  });
+
+  it('a table that an initializer fills is served whole, with the initializer and its weights', async () => {
+    const table = node('table', 'HashTableV2', [], { key_dtype: INT, value_dtype: INT });
+    const weights = new WeightPile(seededRandom(1));
+    weights.integers('keys', [3], [1, 2, 3]);
+    weights.integers('values', [3], [10, 20, 30]);
+    weights.integers('absent', [], [-1]);
+    const made = weights.model({
+      format: 'graph-model',
+      modelTopology: {
+        node: [
+          { name: 'ids', op: 'Placeholder', attr: { dtype: INT, shape: { shape: { dim: [{ size: -1 }] } } } },
+          table,
+          node('absent', 'Const', [], { dtype: INT }),
+          node('found', 'LookupTableFindV2', ['table', 'ids', 'absent'], { Tin: INT, Tout: INT }),
+          node('out', 'Neg', ['found'], { T: INT }),
+        ],
+        versions: {},
+      },
+      signature: {
+        inputs: { ids: { name: 'ids:0', dtype: 'DT_INT32' } },
+        outputs: { out: { name: 'out:0', dtype: 'DT_INT32' } },
+      },
+      modelInitializer: {
+        node: [
+          table,
+          node('keys', 'Const', [], { dtype: INT }),
+          node('values', 'Const', [], { dtype: INT }),
+          node('fill', 'LookupTableImportV2', ['table', 'keys', 'values'], { Tin: INT, Tout: INT }),
+        ],
+        versions: {},
+      },
+    });
+    const model = readModel(made.json);
+    const graph = layerGraph(model);
+    expect(graph.unsliceable).toMatch(/initializer/);
+    expect(graph.layers.map((layer) => layer.members)).toEqual([['table', 'found', 'out']]);
+    const stage = sliceModel(model, graph, { start: 0, end: 1 });
+    expect(stage.weights.map((weight) => weight.name)).toEqual(['keys', 'values', 'absent']);
+    const loaded = await loadStage(stage, made.weightData);
+    const outputs = await loaded.run(new Map([['ids:0', tf.tensor1d([3, 9, 1], 'int32')]]));
+    expect([...(outputs.get('out:0')?.dataSync() ?? [])]).toEqual([-30, 1, -10]);
   });
 
   it('shapes known only at run time is cut, and a recorded run tells the bytes', async () => {
