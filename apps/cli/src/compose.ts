@@ -8,6 +8,7 @@ import { prepareSampleModels, samplePictures } from '@shoal/samples';
 import { startCoordinator, type Coordinator } from '@shoal/signaling';
 import { startEmbeddedNodes, type EmbeddedNodes } from './embedded-nodes.ts';
 import { UsageError, type ServeOptions } from './options.ts';
+import { modelStatus } from './model-directory.ts';
 import { ensurePages } from './pages.ts';
 
 const DAY_SECONDS = 24 * 3600;
@@ -93,7 +94,7 @@ function openGateway(mesh: Mesh, coordinator: Coordinator, { host, restPort }: S
     mesh,
     host,
     restPort,
-    models: async () => coordinator.models(),
+    models: async () => coordinator.models().map(modelStatus),
   });
 }
 

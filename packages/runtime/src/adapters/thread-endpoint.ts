@@ -1,7 +1,7 @@
 /** The executor port across a thread's border, by comlink: buffers are handed over, not copied. */
 import * as Comlink from 'comlink';
 import { deferred } from '@shoal/base';
-import { MeshError, type BackendName, type NamedTensors } from '@shoal/protocol';
+import { elementCount, MeshError, type BackendName, type NamedTensors } from '@shoal/protocol';
 import type { Executor, StageToLoad } from '../executor.ts';
 import type { ThreadExecutor } from './tfjs-executor.ts';
 
@@ -40,6 +40,17 @@ export interface Thread {
   onError(listener: (reason: string) => void): void;
 }
 
+/** Memory that was handed over before cannot be sent again: the thread would never see the message, nor answer it. */
+function checkPresent(inputs: NamedTensors): void {
+  for (const [name, { data, shape }] of Object.entries(inputs)) {
+    if (data.length === elementCount(shape)) continue;
+    throw new MeshError(
+      'BAD_INPUT',
+      `input "${name}" has ${data.length} elements, shape [${shape.join(',')}] needs ${elementCount(shape)}`,
+    );
+  }
+}
+
 /** An executor in a thread of its own. Inputs of a run are handed over: their buffers are empty afterwards. */
 export function threadExecutor(thread: Thread): Executor {
   const remote = Comlink.wrap<ThreadExecutor>(thread.endpoint);
@@ -62,8 +73,10 @@ export function threadExecutor(thread: Thread): Executor {
     },
     load: (stage: StageToLoad) =>
       answer(remote.load(Comlink.transfer(stage, [stage.topology.buffer, stage.weights.buffer]))),
-    run: (stageId, signature, inputs) =>
-      answer(remote.run(stageId, signature, Comlink.transfer(inputs, transferables(inputs)))),
+    run: async (stageId, signature, inputs) => {
+      checkPresent(inputs);
+      return answer(remote.run(stageId, signature, Comlink.transfer(inputs, transferables(inputs))));
+    },
     unload: (stageId) => answer(remote.unload(stageId)),
     memory: () => answer(remote.memory()),
     stop: () => {

@@ -1,0 +1,140 @@
+import { ManualClock } from '@shoal/base';
+import { MeshError } from '@shoal/protocol';
+import type { Manifest } from '@shoal/sharding';
+import { describe, expect, test } from 'vitest';
+import { fetchManifest, fetchModel, type FetchParts } from './fetch-model.ts';
+import type { ShardStore } from './shard-store.ts';
+
+/** Not SHA-256: a digest that tests can read. The length of what it covers, and the sum of its bytes. */
+const digestOf = (bytes: Uint8Array): string => `${bytes.length}:${bytes.reduce((sum, byte) => sum + byte, 0)}`;
+
+const FILES: Readonly<Record<string, Uint8Array<ArrayBuffer>>> = {
+  '/models/m/1/model.json': new Uint8Array([1, 2, 3]),
+  '/models/m/1/weights.bin': new Uint8Array([10, 20, 30, 40, 50, 60]),
+};
+
+const shard = (path: string, offset: number, bytes: number) => ({
+  path,
+  offset,
+  bytes,
+  digest: digestOf((FILES[`/models/m/1/${path}`] ?? new Uint8Array()).subarray(offset, offset + bytes)),
+});
+
+const MANIFEST: Manifest = {
+  model: 'm',
+  version: 1,
+  format: 'graph-model',
+  topology: [shard('model.json', 0, 3)],
+  weights: [shard('weights.bin', 0, 4), shard('weights.bin', 4, 2)],
+  weightBytes: 6,
+  memoryBytes: 6,
+  signatures: {},
+  rowsIndependent: true,
+  golden: [],
+  classNames: null,
+};
+
+function world(serve: (path: string, offset: number, bytes: number) => Uint8Array<ArrayBuffer> | Error) {
+  const clock = new ManualClock();
+  const kept = new Map<string, Uint8Array<ArrayBuffer>>();
+  const asked: string[] = [];
+  const store: ShardStore = {
+    get: async (digest) => kept.get(digest),
+    put: async (digest, bytes) => void kept.set(digest, bytes),
+    remove: async (digest) => void kept.delete(digest),
+  };
+  const controller = new AbortController();
+  const fetch = async (path: string, offset: number, bytes: number): Promise<Uint8Array<ArrayBuffer>> => {
+    asked.push(`${path}@${offset}`);
+    // Pauses between attempts pass at once.
+    queueMicrotask(() => queueMicrotask(() => queueMicrotask(() => queueMicrotask(() => clock.advance(10_000)))));
+    const answer = serve(path, offset, bytes);
+    if (answer instanceof Error) throw answer;
+    return answer;
+  };
+  const parts: FetchParts = {
+    store,
+    source: { fetch, fetchAll: (path) => fetch(path, 0, Number.MAX_SAFE_INTEGER) },
+    digest: async (bytes) => digestOf(bytes),
+    clock,
+    signal: controller.signal,
+  };
+  return { parts, kept, asked, controller };
+}
+
+const honest = (path: string, offset: number, bytes: number): Uint8Array<ArrayBuffer> =>
+  (FILES[path] ?? new Uint8Array()).slice(offset, offset + bytes);
+
+describe('fetchModel', () => {
+  test('puts topology and weights together, and tells the bytes done', async () => {
+    const { parts } = world(honest);
+    const progress: number[] = [];
+    const { topology, weights } = await fetchModel(MANIFEST, parts, (bytesDone) => progress.push(bytesDone));
+    expect([...topology]).toEqual([1, 2, 3]);
+    expect([...weights]).toEqual([10, 20, 30, 40, 50, 60]);
+    expect(progress).toEqual([3, 7, 9]);
+  });
+
+  test('after an interruption goes on where it was: what is stored is not fetched again', async () => {
+    const first = world((path, offset, bytes) =>
+      offset === 4 ? new MeshError('CANCELLED') : honest(path, offset, bytes),
+    );
+    await expect(fetchModel(MANIFEST, first.parts, () => {})).rejects.toMatchObject({ code: 'CANCELLED' });
+    const second = world(honest);
+    for (const [digest, bytes] of first.kept) second.kept.set(digest, bytes);
+    await fetchModel(MANIFEST, second.parts, () => {});
+    expect(second.asked).toEqual(['/models/m/1/weights.bin@4']);
+  });
+
+  test('never hands out bytes of another digest: tries again, then gives up by SHARD_DIGEST with both digests', async () => {
+    const { parts, asked, kept } = world((path, offset, bytes) => {
+      const served = honest(path, offset, bytes);
+      if (path.endsWith('.bin') && offset === 0) served[0] = 99;
+      return served;
+    });
+    const failure = fetchModel(MANIFEST, parts, () => {});
+    await expect(failure).rejects.toMatchObject({
+      code: 'SHARD_DIGEST',
+      reason: 'weights.bin at 0 has digest 4:189, expected 4:100',
+    });
+    expect(asked.filter((line) => line.endsWith('weights.bin@0'))).toHaveLength(4);
+    expect(kept.has('4:100')).toBe(false);
+  });
+
+  test('a stored shard that has gone bad is thrown out and fetched', async () => {
+    const { parts, kept, asked } = world(honest);
+    kept.set('2:110', new Uint8Array([0, 0]));
+    const { weights } = await fetchModel(MANIFEST, parts, () => {});
+    expect([...weights]).toEqual([10, 20, 30, 40, 50, 60]);
+    expect(asked).toContain('/models/m/1/weights.bin@4');
+    expect([...(kept.get('2:110') ?? [])]).toEqual([50, 60]);
+  });
+
+  test('a source that fails once costs a try, not the model', async () => {
+    let failures = 1;
+    const { parts } = world((path, offset, bytes) =>
+      failures-- > 0 ? new MeshError('SHARD_UNAVAILABLE') : honest(path, offset, bytes),
+    );
+    await expect(fetchModel(MANIFEST, parts, () => {})).resolves.toBeDefined();
+  });
+
+  test('an abort ends it', async () => {
+    const { parts, controller } = world(honest);
+    controller.abort();
+    await expect(fetchModel(MANIFEST, parts, () => {})).rejects.toMatchObject({ code: 'CANCELLED' });
+  });
+});
+
+describe('fetchManifest', () => {
+  const manifestBytes = new TextEncoder().encode(JSON.stringify({ ...MANIFEST, topology: [], weights: [] }));
+
+  test('refuses one whose digest is not what the coordinator said', async () => {
+    const { parts } = world(() => manifestBytes.slice());
+    await expect(fetchManifest('/m', 'other', parts)).rejects.toMatchObject({ code: 'SHARD_DIGEST' });
+  });
+
+  test('refuses one that is malformed, with the field named', async () => {
+    const { parts } = world(() => manifestBytes.slice());
+    await expect(fetchManifest('/m', digestOf(manifestBytes), parts)).rejects.toThrow('manifest: topology');
+  });
+});
