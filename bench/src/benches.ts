@@ -1,0 +1,5 @@
+/** Every benchmark there is, in the order of the list. */
+import type { Bench } from './bench.ts';
+import { dataparallel } from './dataparallel.ts';
+
+export const BENCHES: readonly Bench[] = [dataparallel];
