@@ -23,7 +23,7 @@ export interface GraphNode {
 }
 
 /** A function of the library; its constants find their weights by name, as those of the main graph do. */
-export interface GraphFunction {
+interface GraphFunction {
   readonly name: string;
   readonly nodes: readonly { readonly name: string; readonly op: string; readonly attributes: JsonRecord }[];
   readonly raw: JsonRecord;

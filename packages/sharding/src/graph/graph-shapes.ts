@@ -45,7 +45,7 @@ export function inferGraphTensors(
   return tensors;
 }
 
-export function constantInfo(weight: StoredWeight, constants: Constants): TensorInfo {
+function constantInfo(weight: StoredWeight, constants: Constants): TensorInfo {
   const info: TensorInfo = { dtype: weight.dtype, shape: weight.shape };
   const value = constants.get(weight.name);
   return value === undefined ? info : { ...info, value };

@@ -23,7 +23,7 @@ export interface LayerCall {
 }
 
 /** An end of the model under the name that Keras gives it: that of its outermost layer. */
-export interface ModelEnd {
+interface ModelEnd {
   readonly name: string;
   readonly tensor: TensorRef;
 }

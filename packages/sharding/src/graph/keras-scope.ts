@@ -16,7 +16,7 @@ export interface TensorRef {
 }
 
 /** One application of a layer; an input layer has one call without inputs. */
-export interface ScopeCall {
+interface ScopeCall {
   readonly inputs: readonly TensorRef[];
   /** Further arguments, the same for all inputs; no tensors. */
   readonly kwargs: JsonRecord;

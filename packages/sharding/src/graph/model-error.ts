@@ -2,25 +2,23 @@
  * What is wrong with a model, as a closed list. A model file comes from strangers: every reader in this
  * room refuses it with one of these, and with nothing else.
  */
-export const MODEL_ERROR_CODES = [
+export type ModelErrorCode =
   /** A value has the wrong type or form. */
-  'malformed',
+  | 'malformed'
   /** A documented bound is passed (see limits.ts). */
-  'too-large',
+  | 'too-large'
   /** A name that is empty, duplicated or that a plain JavaScript object already has, such as `__proto__`. */
-  'bad-name',
+  | 'bad-name'
   /** A weight file's path that is not a plain file name. */
-  'bad-path',
+  | 'bad-path'
   /** A reference to a node, layer, weight or tensor that is not there. */
-  'missing',
+  | 'missing'
   /** The graph has a loop. */
-  'cyclic',
+  | 'cyclic'
   /** Well formed, but a kind of model that cannot be served or cut here. */
-  'unsupported',
+  | 'unsupported'
   /** The weight files do not hold the bytes that the weights need. */
-  'weight-bytes',
-] as const;
-export type ModelErrorCode = (typeof MODEL_ERROR_CODES)[number];
+  | 'weight-bytes';
 
 /** A model that is refused. `field` is the path of the offending value inside the model's JSON. */
 export class ModelError extends Error {

@@ -111,12 +111,6 @@ export function reduced(shape: Shape, axes: readonly (number | null)[] | undefin
   return shape.flatMap((size, i) => (gone.has(i) ? (keepDims ? [1] : []) : [size]));
 }
 
-/** Whether two shapes may be one: null and -1 agree with anything. */
-export function compatible(a: Shape, b: Shape): boolean {
-  if (a === null || b === null) return true;
-  return a.length === b.length && a.every((size, i) => size < 0 || (b[i] ?? 0) < 0 || size === b[i]);
-}
-
 /** The shape as it may be passed on: of a rank and with sizes that a tensor can have, else unknown. */
 export function plausible(shape: Shape): Shape {
   if (shape === null || shape.length > RANK_MAX) return null;

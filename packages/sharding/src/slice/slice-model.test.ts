@@ -231,7 +231,7 @@ describe('hostile files', () => {
           }
         },
       ),
-      { seed: 7, numRuns: 4000 },
+      { seed: 7, numRuns: 600 },
     );
-  });
+  }, 60_000);
 });
