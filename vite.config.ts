@@ -1,8 +1,13 @@
 // One config for pages (`vite build`) and tests (`vitest`). Servers run from TypeScript source through tsx.
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 const page = (name: string): string => fileURLToPath(new URL(`apps/client/${name}.html`, import.meta.url));
+
+const TESTS = ['packages/**/*.test.ts', 'apps/**/*.test.ts', 'samples/**/*.test.ts', 'scripts/**/*.test.ts'];
+/** Those that run tfjs, open sockets or otherwise touch the outside; `npm run check` leaves them out. */
+const INTEGRATION_TESTS = ['packages/*/src/adapters/**/*.test.ts', 'samples/**/*.test.ts'];
 
 export default defineConfig({
   root: 'apps/client',
@@ -10,12 +15,19 @@ export default defineConfig({
     outDir: fileURLToPath(new URL('dist/pages', import.meta.url)),
     emptyOutDir: true,
     target: 'es2022',
+    chunkSizeWarningLimit: 3000,
     rolldownOptions: { input: { index: page('index'), playground: page('playground'), admin: page('admin') } },
   },
   worker: { format: 'es' },
   test: {
     root: fileURLToPath(new URL('.', import.meta.url)),
-    include: ['packages/**/*.test.ts', 'apps/**/*.test.ts', 'samples/**/*.test.ts', 'scripts/**/*.test.ts'],
+    // Native WebRTC and tfjs keep state per process, so each test file has one.
+    pool: 'forks',
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     testTimeout: 20_000,
+    projects: [
+      { extends: true, test: { name: 'unit', include: TESTS, exclude: ['**/node_modules/**', ...INTEGRATION_TESTS] } },
+      { extends: true, test: { name: 'integration', include: INTEGRATION_TESTS } },
+    ],
   },
 });
