@@ -61,7 +61,7 @@ export class AdminPage extends LitElement {
     if (this.token === null) return;
     document.addEventListener('visibilitychange', this.#ask);
     this.#refresh = setInterval(this.#ask, REFRESH_MS);
-    void this.#ask();
+    this.#ask();
     void this.getJson<MeshFacts>('/api/v1/mesh').then(
       (mesh) => {
         this.meshName = mesh.name;
@@ -80,10 +80,16 @@ export class AdminPage extends LitElement {
     clearInterval(this.#refresh);
   }
 
-  readonly #ask = async (): Promise<void> => {
+  readonly #ask = (): void => {
     if (document.hidden || this.#asking || this.token === null) return;
     this.#asking = true;
-    const options = { token: this.token };
+    void this.#fetch(this.token).finally(() => {
+      this.#asking = false;
+    });
+  };
+
+  async #fetch(token: string): Promise<void> {
+    const options = { token };
     try {
       const [nodes, { models }, { clients }] = await Promise.all([
         this.getJson<NodesReply>('/api/v1/nodes', options),
@@ -95,10 +101,8 @@ export class AdminPage extends LitElement {
       this.refusal = null;
     } catch (error) {
       this.#take(MeshError.from(error));
-    } finally {
-      this.#asking = false;
     }
-  };
+  }
 
   /** A refusal ends the asking; a coordinator that is away is asked again, and the last picture stays. */
   #take(error: MeshError): void {

@@ -8,8 +8,8 @@ const node = (name: string, change: Partial<ClusterNode> = {}): ClusterNode => (
   backend: 'wasm',
   backends: [],
   activity: 'idle',
-  code: null,
-  reason: null,
+  code: 'IDLE',
+  reason: '',
   queued: 0,
   rowsDone: 0,
   memoryBytesMax: 0,
@@ -20,7 +20,10 @@ const node = (name: string, change: Partial<ClusterNode> = {}): ClusterNode => (
   ...change,
 });
 
-const assignment = (model: string, state: string): ClusterNode['assignments'][number] => ({
+const assignment = (
+  model: string,
+  state: ClusterNode['assignments'][number]['state'],
+): ClusterNode['assignments'][number] => ({
   model,
   version: 1,
   state,
@@ -28,9 +31,9 @@ const assignment = (model: string, state: string): ClusterNode['assignments'][nu
   bytesTotal: 0,
   selfTestPassed: 0,
   selfTestTotal: 0,
-  msPerRow: null,
-  code: null,
-  reason: null,
+  msPerRow: 0,
+  code: 'IDLE',
+  reason: '',
 });
 
 const names = (nodes: readonly ClusterNode[]): string => nodes.map((each) => each.name).join(' ');
@@ -70,6 +73,7 @@ describe('summarize', () => {
     model: name,
     version: 1,
     state: 'served',
+    code: null,
     reason: null,
     replicas: 2,
     weightBytes: 0,

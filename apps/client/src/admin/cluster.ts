@@ -1,17 +1,19 @@
 /** What the coordinator's API tells of nodes and models, and the sentences drawn from it. */
-import type { BackendName, BackendReport, ReasonCode, Signature } from '@shoal/protocol';
+import type { AssignmentState, BackendName, BackendReport, ReasonCode, Signature } from '@shoal/protocol';
 
 export interface NodeAssignment {
   readonly model: string;
   readonly version: number;
-  readonly state: string;
+  readonly state: AssignmentState | 'asked';
   readonly bytesDone: number;
   readonly bytesTotal: number;
   readonly selfTestPassed: number;
   readonly selfTestTotal: number;
-  readonly msPerRow: number | null;
-  readonly code: ReasonCode | null;
-  readonly reason: string | null;
+  /** 0 before the self-test. */
+  readonly msPerRow: number;
+  readonly code: ReasonCode;
+  /** Empty where the code says it all. */
+  readonly reason: string;
 }
 
 export type NodeActivity = 'idle' | 'working' | 'draining' | 'suspect';
@@ -20,11 +22,13 @@ export interface ClusterNode {
   readonly peerId: string;
   readonly name: string;
   readonly platform: string;
-  readonly backend: BackendName;
+  /** null until it has registered. */
+  readonly backend: BackendName | null;
   readonly backends: readonly BackendReport[];
   readonly activity: NodeActivity;
-  readonly code: ReasonCode | null;
-  readonly reason: string | null;
+  readonly code: ReasonCode;
+  /** Empty where the code says it all. */
+  readonly reason: string;
   readonly queued: number;
   readonly rowsDone: number;
   readonly memoryBytesMax: number;
@@ -44,7 +48,9 @@ export interface NodesReply {
 export interface ClusterModel {
   readonly model: string;
   readonly version: number;
-  readonly state: 'served' | 'unserved';
+  /** `refused`: its files cannot be served. */
+  readonly state: 'served' | 'unserved' | 'refused';
+  readonly code: ReasonCode | null;
   readonly reason: string | null;
   readonly replicas: number;
   readonly weightBytes: number;
@@ -60,7 +66,7 @@ export type ClusterSummary =
 /** The first thing an operator wants to know. `single`: served, but by one replica alone. */
 export function summarize(models: readonly ClusterModel[]): ClusterSummary {
   if (models.length === 0) return { kind: 'no-models' };
-  const unserved = models.filter((model) => model.state === 'unserved');
+  const unserved = models.filter((model) => model.state !== 'served');
   if (unserved.length > 0) return { kind: 'some-unserved', models: models.length, unserved };
   return { kind: 'all-served', models: models.length, single: models.filter((model) => model.replicas === 1) };
 }
@@ -75,7 +81,7 @@ export interface Sorting {
 const VALUE_OF: Readonly<Record<SortKey, (node: ClusterNode) => number | string>> = {
   name: (node) => node.name.toLowerCase(),
   activity: (node) => node.activity,
-  backend: (node) => node.backend,
+  backend: (node) => node.backend ?? '',
   models: (node) => node.assignments.filter((assignment) => assignment.state === 'ready').length,
   rowsDone: (node) => node.rowsDone,
   memory: (node) => node.memoryBytesUsed,
@@ -104,9 +110,9 @@ export function filterNodes(nodes: readonly ClusterNode[], filter: string): read
       node.name,
       node.peerId,
       node.platform,
-      node.backend,
+      node.backend ?? '',
       node.activity,
-      node.code ?? '',
+      node.code,
       ...node.assignments.flatMap((assignment) => [assignment.model, assignment.state]),
     ]
       .join(' ')

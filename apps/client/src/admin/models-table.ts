@@ -43,9 +43,13 @@ export class ModelsTable extends LitElement {
       <td class="number">${model.version}</td>
       <td>
         <span class="badge ${served ? 'good' : 'bad'}"
-          >${shape(served ? 'tick' : 'cross', '0.8em')} ${served ? strings.served : strings.unserved}</span
+          >${shape(served ? 'tick' : 'cross', '0.8em')} ${strings.modelStates[model.state]}</span
         >
-        ${model.reason === null ? null : html`<p class="small">${model.reason}</p>`}
+        ${
+          model.code === null
+            ? null
+            : html`<p class="small">${model.reason} <code class="soft">${model.code}</code></p>`
+        }
       </td>
       <td class="number">${formatCount(model.replicas)}</td>
       <td class="number">${formatBytes(model.weightBytes)}</td>

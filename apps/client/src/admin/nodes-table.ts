@@ -21,7 +21,10 @@ const LOOK_OF_ACTIVITY: Readonly<Record<NodeActivity, readonly [Shape, string]>>
   draining: ['half', 'caution'],
   suspect: ['triangle', 'bad'],
 };
-const LOOK_OF_ASSIGNMENT: Readonly<Record<string, readonly [Shape, string]>> = {
+const LOOK_OF_ASSIGNMENT: Readonly<Record<NodeAssignment['state'], readonly [Shape, string]>> = {
+  asked: ['ring', 'deep'],
+  fetching: ['half', 'deep'],
+  testing: ['half', 'deep'],
   ready: ['tick', 'good'],
   failed: ['cross', 'bad'],
 };
@@ -116,11 +119,11 @@ export class NodesTable extends LitElement {
         <span class="badge ${activityLevel}"
           >${shape(activityShape, '0.8em')} ${strings.activities[node.activity]}</span
         >
-        ${node.reason === null ? null : html`<span class="small">${node.reason}</span>`}
-        ${node.code === null ? null : html`<code class="small soft">${node.code}</code>`}
+        ${node.reason === '' ? null : html`<span class="small">${node.reason}</span>`}
+        <code class="small soft">${node.code}</code>
         ${node.queued > 0 ? html`<span class="small soft">${strings.queued(node.queued)}</span>` : null}
       </td>
-      <td role="cell" data-label=${columns.backend}>${node.backend}</td>
+      <td role="cell" data-label=${columns.backend}>${node.backend ?? '–'}</td>
       <td role="cell" data-label=${columns.models}>
         ${
           node.assignments.length === 0
@@ -142,11 +145,11 @@ export class NodesTable extends LitElement {
   }
 
   #assignment(each: NodeAssignment): TemplateResult {
-    const [stateShape, level] = LOOK_OF_ASSIGNMENT[each.state] ?? ['half', 'deep'];
+    const [stateShape, level] = LOOK_OF_ASSIGNMENT[each.state];
     const detail =
       each.state === 'fetching'
         ? strings.fetched(each.bytesDone, each.bytesTotal)
-        : each.state === 'ready' && each.msPerRow !== null
+        : each.state === 'ready' && each.msPerRow > 0
           ? strings.perRow(each.msPerRow)
           : each.selfTestTotal > 0
             ? strings.tested(each.selfTestPassed, each.selfTestTotal)
@@ -156,7 +159,7 @@ export class NodesTable extends LitElement {
         >${shape(stateShape, '0.8em')} ${strings.assignment(each.model, each.version)}
         <span class="visually-hidden">${strings.assignmentStates[each.state]}</span></span
       >
-      <span class="small soft">${each.reason ?? detail}</span>
+      <span class="small soft">${each.reason === '' || each.state === 'ready' ? detail : each.reason}</span>
     </li>`;
   }
 

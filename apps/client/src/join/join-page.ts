@@ -2,18 +2,19 @@
  * `<shoal-join>`: the join page, from the landing to the goodbye. It holds what is true of the visit and shows the
  * view for it; the views know nothing of each other. Nothing starts without the click on the start button.
  */
-import { MeshError } from '@shoal/protocol';
-import { css, html, LitElement, type PropertyValues, type TemplateResult } from 'lit';
+import type { MeshError } from '@shoal/protocol';
+import { css, html, LitElement, type TemplateResult } from 'lit';
 import type { GetJson, MeshFacts } from '../shared/api.ts';
 import '../shared/failure-view.ts';
 import '../shared/live-region.ts';
 import '../shared/school-view.ts';
 import '../shared/shell.ts';
 import { base, controls, badges, tables } from '../shared/styles.ts';
-import type { ContributedNode, ContributeOptions, NodePhase, NodeSnapshot } from '../shared/sdk.ts';
+import type { NodePhase, NodeSnapshot } from '../shared/sdk.ts';
 import { dropToken, joinLink, keepToken } from '../shared/token.ts';
 import { join as strings } from '../strings/strings.ts';
-import { diagnosticsText, type LogLine } from './diagnostics.ts';
+import { Contribution, type Contribute, type ContributionState } from './contribution.ts';
+import { diagnosticsText } from './diagnostics.ts';
 import { showInTab } from './favicon.ts';
 import type { DeviceFacts } from './fit.ts';
 import './invite-form.ts';
@@ -26,14 +27,6 @@ import './serving-view.ts';
 import './state-banner.ts';
 import './steps.ts';
 
-type View =
-  | { readonly kind: 'no-invite' }
-  | { readonly kind: 'landing' }
-  | { readonly kind: 'running'; readonly startedAtMs: number }
-  | { readonly kind: 'over'; readonly rows: number; readonly stayMs: number }
-  | { readonly kind: 'failed'; readonly error: MeshError };
-
-const LOG_LINES_MAX = 300;
 const MESH_REFRESH_MS = 10_000;
 /** Codes after which another backend may well do. */
 const BACKEND_CODES: readonly string[] = ['SELF_TEST_FAILED', 'BACKEND_UNAVAILABLE', 'EXECUTION_FAILED'];
@@ -41,8 +34,7 @@ const BACKEND_CODES: readonly string[] = ['SELF_TEST_FAILED', 'BACKEND_UNAVAILAB
 const INVITE_CODES: readonly string[] = ['INVITE_INVALID', 'INVITE_EXPIRED', 'ROLE_NOT_ALLOWED'];
 
 export interface JoinPorts {
-  /** `onNode` is given the node before it has joined, to show how it gets there. */
-  contribute(options: ContributeOptions, onNode: (node: ContributedNode) => void): Promise<ContributedNode>;
+  readonly contribute: Contribute;
   readonly getJson: GetJson;
   readDevice(): Promise<DeviceFacts>;
 }
@@ -52,42 +44,28 @@ export class JoinPage extends LitElement {
     ports: { attribute: false },
     invite: { attribute: false },
     choices: { attribute: false },
-    view: { state: true },
     mesh: { state: true },
     facts: { state: true },
-    snapshot: { state: true },
-    stopping: { state: true },
-    log: { state: true },
   };
 
   declare ports: JoinPorts;
   declare invite: string | null;
   declare choices: JoinChoices;
-  declare view: View;
   declare mesh: MeshFacts | null;
   declare facts: DeviceFacts | null;
-  /** null until the engine is loaded, and before a start. */
-  declare snapshot: NodeSnapshot | null;
-  declare stopping: boolean;
-  declare log: readonly LogLine[];
 
-  #node: ContributedNode | null = null;
-  #abort: AbortController | null = null;
+  readonly #visit = new Contribution(
+    (options, onNode) => this.ports.contribute(options, onNode),
+    () => Date.now(),
+    () => this.requestUpdate(),
+  );
   #refresh: ReturnType<typeof setInterval> | undefined;
 
   constructor() {
     super();
     this.invite = null;
-    this.view = { kind: 'landing' };
     this.mesh = null;
     this.facts = null;
-    this.snapshot = null;
-    this.stopping = false;
-    this.log = [];
-  }
-
-  protected override willUpdate(): void {
-    if (!this.hasUpdated && this.invite === null) this.view = { kind: 'no-invite' };
   }
 
   protected override firstUpdated(): void {
@@ -96,7 +74,7 @@ export class JoinPage extends LitElement {
     });
     void this.#askMesh();
     this.#refresh = setInterval(() => {
-      if (!document.hidden && this.view.kind === 'landing') void this.#askMesh();
+      if (!document.hidden && this.#visit.state.kind !== 'running') void this.#askMesh();
     }, MESH_REFRESH_MS);
   }
 
@@ -105,10 +83,10 @@ export class JoinPage extends LitElement {
     clearInterval(this.#refresh);
   }
 
-  protected override updated(changed: PropertyValues): void {
-    if (changed.has('view') || changed.has('snapshot') || changed.has('stopping')) {
-      showInTab(strings.documentTitle(this.#word()), this.#phase());
-    }
+  protected override updated(): void {
+    const { state } = this.#visit;
+    if (state.kind === 'failed' && INVITE_CODES.includes(state.error.code)) dropToken('invite');
+    showInTab(strings.documentTitle(this.#word()), this.#phase());
   }
 
   /** The landing does without these facts: a coordinator that is away shows when the visitor starts. */
@@ -117,164 +95,107 @@ export class JoinPage extends LitElement {
     if (mesh !== null) this.mesh = mesh;
   }
 
-  readonly #start = async (): Promise<void> => {
-    if (this.invite === null || this.view.kind === 'running') return;
-    this.view = { kind: 'running', startedAtMs: Date.now() };
-    this.snapshot = null;
-    this.stopping = false;
-    this.log = [];
-    const abort = new AbortController();
-    this.#abort = abort;
-    try {
-      const options = contributeOptions(this.choices, this.invite, location.origin);
-      const node = await this.ports.contribute({ ...options, signal: abort.signal }, (early) => this.#watch(early));
-      if (abort.signal.aborted) await node.stop();
-      else this.#watch(node);
-    } catch (error) {
-      if (!abort.signal.aborted) this.#fail(MeshError.from(error));
-    }
+  readonly #start = (): void => {
+    if (this.invite !== null) void this.#visit.start(contributeOptions(this.choices, this.invite, location.origin));
   };
 
-  #watch(node: ContributedNode): void {
-    if (this.#node === node || this.view.kind !== 'running') return;
-    this.#node = node;
-    node.onLog((entry) => {
-      this.log = [...this.log, entry].slice(-LOG_LINES_MAX);
-    });
-    node.onChange((snapshot) => this.#take(node, snapshot));
-    this.#take(node, node.snapshot);
-  }
-
-  #take(node: ContributedNode, snapshot: NodeSnapshot): void {
-    if (this.#node !== node) return;
-    this.snapshot = snapshot;
-    const screen = screenOf(snapshot);
-    if (screen === 'failed') {
-      this.#fail(new MeshError(snapshot.code, snapshot.reason));
-      void node.stop().catch(() => undefined);
-    } else if (screen === 'over') {
-      this.#leave();
-    }
-  }
-
-  #fail(error: MeshError): void {
-    this.#node = null;
-    this.view = { kind: 'failed', error };
-    if (INVITE_CODES.includes(error.code)) dropToken('invite');
-  }
-
-  readonly #stop = async (): Promise<void> => {
-    if (this.stopping) return;
-    this.stopping = true;
-    this.#abort?.abort();
-    // A node that cannot say goodbye is gone all the same.
-    await this.#node?.stop().catch(() => undefined);
-    this.#leave();
+  readonly #stop = (): void => {
+    void this.#visit.stop();
   };
-
-  #leave(): void {
-    if (this.view.kind !== 'running') return;
-    this.view = {
-      kind: 'over',
-      rows: this.snapshot?.rowsDone ?? 0,
-      stayMs: Date.now() - this.view.startedAtMs,
-    };
-    this.stopping = false;
-    this.#node = null;
-    void this.#askMesh();
-  }
 
   readonly #useInvite = (event: CustomEvent<string>): void => {
     this.invite = event.detail;
     keepToken('invite', event.detail);
-    this.view = { kind: 'landing' };
+    this.#visit.reset();
   };
 
   readonly #useWasm = (): void => {
     this.choices = { ...this.choices, backend: 'wasm' };
-    void this.#start();
+    this.#start();
   };
 
-  readonly #diagnostics = (): string =>
-    diagnosticsText({
+  readonly #diagnostics = (): string => {
+    const { state, log } = this.#visit;
+    return diagnosticsText({
       atMs: Date.now(),
       userAgent: navigator.userAgent,
       facts: this.facts,
-      snapshot: this.snapshot,
-      error: this.view.kind === 'failed' ? { code: this.view.error.code, reason: this.view.error.reason } : null,
-      log: this.log,
+      snapshot: state.kind === 'running' || state.kind === 'failed' ? state.snapshot : null,
+      error: state.kind === 'failed' ? { code: state.error.code, reason: state.error.reason } : null,
+      log,
     });
+  };
 
   #phase(): NodePhase {
-    if (this.view.kind === 'failed') return 'failed';
-    if (this.view.kind !== 'running') return 'stopped';
-    return this.stopping ? 'draining' : (this.snapshot?.phase ?? 'measuring');
+    const { state } = this.#visit;
+    if (state.kind === 'failed') return 'failed';
+    if (state.kind !== 'running') return 'stopped';
+    return state.stopping ? 'draining' : (state.snapshot?.phase ?? 'measuring');
   }
 
   #word(): string {
-    switch (this.view.kind) {
-      case 'no-invite':
-      case 'landing':
-        return strings.landingState;
-      case 'running':
-        return this.snapshot === null ? strings.starting : strings.words[this.#phase()];
-      case 'over':
-        return strings.words.stopped;
-      case 'failed':
-        return strings.words.failed;
-    }
+    const { state } = this.#visit;
+    if (state.kind === 'idle') return strings.landingState;
+    if (state.kind === 'running' && state.snapshot === null && !state.stopping) return strings.starting;
+    return strings.words[this.#phase()];
   }
 
   protected override render(): TemplateResult {
-    const { view } = this;
+    const { state } = this.#visit;
     return html`<shoal-shell page="join" .mesh=${this.mesh?.name ?? ''}>
-      <shoal-live .message=${view.kind === 'landing' ? '' : this.#word()}></shoal-live>
+      <shoal-live .message=${state.kind === 'idle' ? '' : this.#word()}></shoal-live>
       ${
-        view.kind === 'landing'
-          ? html`<shoal-landing
-              .mesh=${this.mesh}
-              .facts=${this.facts}
-              .choices=${this.choices}
-              .link=${this.invite === null ? '' : joinLink(location.origin, this.invite)}
-              @choices=${(event: CustomEvent<JoinChoices>) => {
-                this.choices = event.detail;
-              }}
-              @start=${this.#start}
-            ></shoal-landing>`
+        state.kind === 'idle' && this.invite !== null
+          ? this.#landing(this.invite)
           : html`<shoal-school
                 own
-                ?still=${view.kind === 'running'}
+                ?still=${state.kind === 'running'}
                 .nodes=${this.mesh?.nodes ?? 0}
-                .joined=${joinedShare(view.kind === 'running' ? this.snapshot : null)}
+                .joined=${joinedShare(state.kind === 'running' ? state.snapshot : null)}
               ></shoal-school>
-              <div class="column">${this.#body(view)}</div>`
+              <div class="column">${this.#body(state)}</div>`
       }
     </shoal-shell>`;
   }
 
-  #body(view: Exclude<View, { kind: 'landing' }>): TemplateResult {
-    switch (view.kind) {
-      case 'no-invite':
+  #landing(invite: string): TemplateResult {
+    return html`<shoal-landing
+      .mesh=${this.mesh}
+      .facts=${this.facts}
+      .choices=${this.choices}
+      .link=${joinLink(location.origin, invite)}
+      @choices=${(event: CustomEvent<JoinChoices>) => {
+        this.choices = event.detail;
+      }}
+      @start=${this.#start}
+    ></shoal-landing>`;
+  }
+
+  #body(state: ContributionState): TemplateResult {
+    switch (state.kind) {
+      case 'idle':
         return html`<div class="stack">
           <h1>${strings.noInviteTitle}</h1>
           <p class="soft">${strings.noInviteText}</p>
           <shoal-invite-form @invite=${this.#useInvite}></shoal-invite-form>
         </div>`;
       case 'running':
-        return this.snapshot !== null && screenOf(this.snapshot) === 'serving'
-          ? html`<shoal-serving
-                .snapshot=${this.snapshot}
-                .startedAtMs=${view.startedAtMs}
-                ?stopping=${this.stopping}
+        return html`${
+          state.snapshot !== null && screenOf(state.snapshot) === 'serving'
+            ? html`<shoal-serving
+                .snapshot=${state.snapshot}
+                .startedAtMs=${state.startedAtMs}
+                ?stopping=${state.stopping}
                 @stop=${this.#stop}
-              ></shoal-serving>
-              ${this.#drawer()}`
-          : this.#preparing();
+              ></shoal-serving>`
+            : this.#preparing(state.snapshot, state.stopping)
+        }
+        ${this.#drawer()}`;
       case 'over':
         return html`<div class="stack" data-testid="goodbye">
           <h1>${strings.overTitle}</h1>
-          <p class="lede">${strings.helped(view.rows)}</p>
-          <p class="soft">${strings.overTime(view.stayMs)}</p>
+          <p class="lede">${strings.helped(state.rows)}</p>
+          <p class="soft">${strings.overTime(state.stayMs)}</p>
           <div>
             <button class="primary large" data-testid="start-button" @click=${this.#start}>
               ${strings.startAgain}
@@ -282,39 +203,36 @@ export class JoinPage extends LitElement {
           </div>
         </div>`;
       case 'failed':
-        return this.#failed(view.error);
+        return html`${this.#failed(state.error)} ${this.#drawer()}`;
     }
   }
 
-  #preparing(): TemplateResult {
-    const { snapshot } = this;
-    const phase = this.#phase();
+  #preparing(snapshot: NodeSnapshot | null, stopping: boolean): TemplateResult {
     return html`<div class="preparing">
-        <div class="stack">
-          <shoal-state
-            .phase=${phase}
-            .word=${snapshot === null && !this.stopping ? strings.starting : strings.words[phase]}
-            .reason=${snapshot?.reason ?? strings.loadingEngineReason}
-            .code=${snapshot?.code ?? ''}
-          ></shoal-state>
-          <div>
-            <button data-testid="stop-button" ?disabled=${this.stopping} @click=${this.#stop}>${strings.cancel}</button>
-          </div>
+      <div class="stack">
+        <shoal-state
+          .phase=${this.#phase()}
+          .word=${this.#word()}
+          .reason=${snapshot?.reason ?? strings.loadingEngineReason}
+          .code=${snapshot?.code ?? ''}
+        ></shoal-state>
+        <div>
+          <button data-testid="stop-button" ?disabled=${stopping} @click=${this.#stop}>${strings.cancel}</button>
         </div>
-        <section class="card" aria-label=${strings.preparingTitle}>
-          <shoal-steps .snapshot=${snapshot}></shoal-steps>
-        </section>
-        ${
-          snapshot === null || snapshot.backends.length === 0
-            ? null
-            : html`<section class="card stack wide" aria-labelledby="backends">
-                <h2 id="backends">${strings.backendsTitle}</h2>
-                <p class="small soft">${strings.backendsHow}</p>
-                ${backendsTable(snapshot.backends, snapshot.backend)}
-              </section>`
-        }
       </div>
-      ${this.#drawer()}`;
+      <section class="card" aria-label=${strings.preparingTitle}>
+        <shoal-steps .snapshot=${snapshot}></shoal-steps>
+      </section>
+      ${
+        snapshot === null || snapshot.backends.length === 0
+          ? null
+          : html`<section class="card stack wide" aria-labelledby="backends">
+              <h2 id="backends">${strings.backendsTitle}</h2>
+              <p class="small soft">${strings.backendsHow}</p>
+              ${backendsTable(snapshot.backends, snapshot.backend)}
+            </section>`
+      }
+    </div>`;
   }
 
   #failed(error: MeshError): TemplateResult {
@@ -335,12 +253,11 @@ export class JoinPage extends LitElement {
               : null
           }
         </div>
-      </shoal-failure>
-      ${this.#drawer()}`;
+      </shoal-failure>`;
   }
 
   #drawer(): TemplateResult {
-    return html`<shoal-log .lines=${this.log} .diagnostics=${this.#diagnostics}></shoal-log>`;
+    return html`<shoal-log .lines=${this.#visit.log} .diagnostics=${this.#diagnostics}></shoal-log>`;
   }
 
   static override styles = [

@@ -22,7 +22,7 @@ const SIMD_MODULE = new Uint8Array([
 ]);
 
 export async function readDevice(): Promise<DeviceFacts> {
-  const browser: PartialNavigator = navigator as unknown as PartialNavigator;
+  const browser: PartialNavigator = navigator;
   const [gpu, storage, battery] = await Promise.all([
     readGpu(browser),
     navigator.storage?.estimate?.().catch(() => null) ?? null,

@@ -3,7 +3,7 @@
  * Given the model and a maker of inputs, it runs by itself until it is done or stopped.
  */
 import { MeshError, type TensorData } from '@shoal/protocol';
-import { css, html, LitElement, type TemplateResult } from 'lit';
+import { css, html, LitElement, type PropertyValues, type TemplateResult } from 'lit';
 import '../shared/failure-view.ts';
 import '../shared/live-region.ts';
 import { base, controls } from '../shared/styles.ts';
@@ -14,6 +14,8 @@ import { retries, sharesByNode } from './work.ts';
 const COUNT_DEFAULT = 60;
 const COUNT_MAX = 10_000;
 const IN_FLIGHT = 32;
+/** The page draws itself anew at most this often while results pour in. */
+const DRAW_INTERVAL_MS = 100;
 
 interface Run {
   readonly total: number;
@@ -58,6 +60,15 @@ export class BatchView extends LitElement {
     this.#abort?.abort();
   }
 
+  protected override willUpdate(changed: PropertyValues): void {
+    // What another model's stream came to says nothing of this one.
+    if (!changed.has('model') || changed.get('model') === undefined) return;
+    this.#abort?.abort();
+    this.#abort = null;
+    this.run = null;
+    this.error = null;
+  }
+
   readonly #start = async (): Promise<void> => {
     const { model, inputs, count } = this;
     if (model === null || inputs.length === 0 || this.#running) return;
@@ -67,18 +78,24 @@ export class BatchView extends LitElement {
     const startedAtMs = performance.now();
     const microbatches: MicrobatchTrace[] = [];
     let done = 0;
-    this.run = { total: count, done, startedAtMs, tookMs: null, microbatches };
+    let drawnAtMs = startedAtMs;
+    const draw = (tookMs: number | null): void => {
+      if (this.#abort === abort) this.run = { total: count, done, startedAtMs, tookMs, microbatches };
+    };
+    draw(null);
     try {
       const options = { signature: this.signature, inFlight: IN_FLIGHT, signal: abort.signal };
       for await (const prediction of model.predictStreamTraced(round(inputs, count), options)) {
         done += 1;
         microbatches.push(...prediction.microbatches);
-        this.run = { total: count, done, startedAtMs, tookMs: null, microbatches };
+        if (performance.now() - drawnAtMs < DRAW_INTERVAL_MS) continue;
+        drawnAtMs = performance.now();
+        draw(null);
       }
     } catch (error) {
       if (!abort.signal.aborted) this.error = MeshError.from(error);
     }
-    this.run = { total: count, done, startedAtMs, tookMs: performance.now() - startedAtMs, microbatches };
+    draw(performance.now() - startedAtMs);
   };
 
   get #running(): boolean {

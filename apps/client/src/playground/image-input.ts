@@ -182,7 +182,8 @@ export class ImageInputView extends LitElement {
               ></canvas>`
         }
         <figcaption class="hint">
-          ${strings.seenAs(input.width, input.height, input.channels)} ${strings.preprocessing}
+          ${strings.seenAs(input.width, input.height, input.channels)}
+          ${this.source === null ? null : strings.preprocessing}
         </figcaption>
       </figure>
     `;

@@ -5,9 +5,7 @@ import type { ClusterModel } from '../admin/cluster.ts';
 import { shape } from '../shared/shapes.ts';
 import { badges, base, controls } from '../shared/styles.ts';
 import { playground as strings } from '../strings/strings.ts';
-
-/** One value for the select: model names hold no `@`. */
-export const modelKey = (model: Pick<ClusterModel, 'model' | 'version'>): string => `${model.model}@${model.version}`;
+import { modelKey } from './ask-session.ts';
 
 export class ModelCard extends LitElement {
   static override properties = {

@@ -1,7 +1,7 @@
 /** `<shoal-result>`: outputs as ranked classes with bars, or as the numbers they are; and the time in all. */
 import type { TensorData } from '@shoal/protocol';
 import { css, html, LitElement, nothing, type TemplateResult } from 'lit';
-import { formatMs, formatShare } from '../shared/format.ts';
+import { formatMs, formatProbability } from '../shared/format.ts';
 import { base } from '../shared/styles.ts';
 import type { Prediction } from '../shared/sdk.ts';
 import { playground as strings } from '../strings/strings.ts';
@@ -13,7 +13,7 @@ const VALUES_SHOWN = 64;
 
 const shapeText = (shape: readonly number[]): string => `[${shape.join(', ')}]`;
 const scoreText = (score: number, probabilities: boolean): string =>
-  probabilities ? formatShare(score) : String(Number(score.toPrecision(4)));
+  probabilities ? formatProbability(score) : String(Number(score.toPrecision(4)));
 
 export class ResultView extends LitElement {
   static override properties = { prediction: { attribute: false }, classNames: { attribute: false } };

@@ -50,9 +50,9 @@ export const getJson: GetJson = async <Reply>(path: string, options: GetOptions 
 
 const isReasonCode = (value: unknown): value is ReasonCode => typeof value === 'string' && value in REASONS;
 
-/** The server's own code and reason where it gives them, else what the status means. */
+/** The server's own code and reason (`{ error: { code, reason } }`) where it gives them, else what the status means. */
 export function refusal(status: number, body: unknown): MeshError {
-  const { code, reason } = typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {};
+  const { code, reason } = record(record(body)['error']);
   const text = typeof reason === 'string' && reason !== '' ? reason : undefined;
   if (isReasonCode(code)) return new MeshError(code, text);
   if (status === 401) return new MeshError('INVITE_INVALID', text);
@@ -60,3 +60,6 @@ export function refusal(status: number, body: unknown): MeshError {
   if (status === 429) return new MeshError('RATE_LIMITED', text);
   return new MeshError('INTERNAL', text ?? `the coordinator answered with status ${status}`);
 }
+
+const record = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};

@@ -20,11 +20,13 @@ export class CopyButton extends LitElement {
   }
 
   readonly #copy = async (): Promise<void> => {
-    // A page that is not secure has no clipboard.
-    const copied = await Promise.resolve(navigator.clipboard?.writeText(this.text()).then(() => true)).catch(
-      () => false,
-    );
-    this.outcome = copied === true ? 'copied' : 'failed';
+    try {
+      // A page that is not secure has no clipboard at all.
+      await navigator.clipboard.writeText(this.text());
+      this.outcome = 'copied';
+    } catch {
+      this.outcome = 'failed';
+    }
     setTimeout(() => {
       this.outcome = null;
     }, SAID_MS);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatBytes, formatCount, formatDuration, formatMs, formatShare } from './format.ts';
+import { formatBytes, formatCount, formatDuration, formatMs, formatProbability, formatShare } from './format.ts';
 
 describe('formatBytes', () => {
   it.each([
@@ -40,3 +40,11 @@ it('groups counts and writes shares with their sign', () => {
   expect(formatCount(1_234_567)).toBe('1,234,567');
   expect(formatShare(0.97312)).toBe('97.3 %');
 });
+
+it.each([
+  [0, '0 %'],
+  [1e-6, '< 0.1 %'],
+  [0.871, '87.1 %'],
+  [0.99999, '> 99.9 %'],
+  [1, '100 %'],
+])('writes the probability %d as %s', (probability, text) => expect(formatProbability(probability)).toBe(text));

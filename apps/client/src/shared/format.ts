@@ -47,6 +47,13 @@ export function formatShare(share: number): string {
   return `${oneDecimal.format(share * 100)} %`;
 }
 
+/** A probability in (0, 1) never reads as 0 % or 100 %. */
+export function formatProbability(probability: number): string {
+  if (probability > 0 && probability < 0.0005) return '< 0.1 %';
+  if (probability < 1 && probability >= 0.9995) return '> 99.9 %';
+  return formatShare(probability);
+}
+
 /** A time of day with seconds, in the reader's time zone. */
 export function formatTime(atMs: number): string {
   return new Date(atMs).toLocaleTimeString('en-GB');

@@ -1,10 +1,10 @@
 /** Every word of the pages in English, whole sentences only: a sentence put together from parts has no translation. */
-import type { ClusterModel, NodeActivity, SortKey } from '../admin/cluster.ts';
+import type { ClusterModel, NodeActivity, NodeAssignment, SortKey } from '../admin/cluster.ts';
 import type { DeviceFacts, FitFinding, FitLevel, FitTopic } from '../join/fit.ts';
 import type { BackendChoice } from '../join/options.ts';
 import type { WaterfallSegment } from '../playground/work.ts';
 import { formatBytes, formatCount, formatDuration, formatMs, formatShare } from '../shared/format.ts';
-import type { NodePhase } from '../shared/sdk.ts';
+import type { NodeModelStatus, NodePhase } from '../shared/sdk.ts';
 import type { Theme } from '../shared/theme.ts';
 
 const plural = (count: number, one: string, many: string): string =>
@@ -217,11 +217,14 @@ export const join = {
   routeWhole: 'The whole result, without a detour',
 
   modelsTitle: 'Models here',
-  modelColumns: { model: 'Model', state: 'State', size: 'Weights', test: 'Self-test', speed: 'Per row' },
+  modelColumns: { model: 'Model', state: 'State', size: 'Download', test: 'Self-test', speed: 'Per row' },
   modelName: (model: string, version: number): string => `${model}, version ${version}`,
-  modelStates: { fetching: 'downloading', testing: 'being tested', ready: 'ready', failed: 'failed' } as Readonly<
-    Record<string, string>
-  >,
+  modelStates: {
+    fetching: 'downloading',
+    testing: 'being tested',
+    ready: 'ready',
+    failed: 'failed',
+  } satisfies Record<NodeModelStatus['state'], string>,
   modelsNone: 'None yet. The coordinator decides what this device holds.',
   backendsTitle: 'Backends measured',
   backendsHow: 'Each one ran a small fixed graph; the fastest with right numbers computes.',
@@ -421,9 +424,13 @@ export const admin = {
   ago: (ms: number): string => (ms < 3000 ? 'just now' : `${formatDuration(ms)} ago`),
   stay: (ms: number): string => `here for ${formatDuration(ms)}`,
   assignment: (model: string, version: number): string => `${model} v${version}`,
-  assignmentStates: { fetching: 'downloading', testing: 'in self-test', ready: 'ready', failed: 'failed' } as Readonly<
-    Record<string, string>
-  >,
+  assignmentStates: {
+    asked: 'asked for',
+    fetching: 'downloading',
+    testing: 'in self-test',
+    ready: 'ready',
+    failed: 'failed',
+  } satisfies Record<NodeAssignment['state'], string>,
   fetched: (done: number, total: number): string => `${formatBytes(done)} of ${formatBytes(total)}`,
   tested: (passed: number, total: number): string => `${passed} of ${total} right`,
   perRow: (ms: number): string => `${formatMs(ms)} per row`,
@@ -431,6 +438,8 @@ export const admin = {
 
   modelsTitle: 'Models',
   modelColumns: { model: 'Model', version: 'Version', state: 'State', replicas: 'Replicas', weights: 'Weights' },
-  served: 'Served',
-  unserved: 'Not served',
+  modelStates: { served: 'Served', unserved: 'Not served', refused: 'Refused' } satisfies Record<
+    ClusterModel['state'],
+    string
+  >,
 };

@@ -24,6 +24,7 @@ export const FAKE_MODELS: readonly ClusterModel[] = [
   model,
   version: 1,
   state: 'served',
+  code: null,
   reason: null,
   replicas: model === 'digits' ? 1 : 3,
   weightBytes,
@@ -51,7 +52,7 @@ function fakeNode(index: number, nowMs: number): ClusterNode {
     backends: [],
     activity,
     code: activity === 'suspect' ? 'PEER_UNRESPONSIVE' : activity === 'draining' ? 'DRAINING' : 'IDLE',
-    reason: activity === 'suspect' ? '2 pings are unanswered' : null,
+    reason: activity === 'suspect' ? '2 pings unanswered' : '',
     queued: index % 3,
     rowsDone: (index * 7919) % 5000,
     memoryBytesMax: 1024 ** 3,
@@ -66,9 +67,9 @@ function fakeNode(index: number, nowMs: number): ClusterNode {
       bytesTotal: model.weightBytes,
       selfTestPassed: index === 4 && each === 1 ? 9 : 10,
       selfTestTotal: 10,
-      msPerRow: [104.8, 0.61, 0.02][each] ?? null,
-      code: index === 4 && each === 1 ? 'SELF_TEST_FAILED' : null,
-      reason: index === 4 && each === 1 ? 'output 3 differs by 4 %' : null,
+      msPerRow: [104.8, 0.61, 0.02][each] ?? 0,
+      code: index === 4 && each === 1 ? 'SELF_TEST_FAILED' : 'IDLE',
+      reason: index === 4 && each === 1 ? 'output 3 differs by 4 %' : '',
     })),
   };
 }
@@ -98,7 +99,13 @@ export function fakeGetJson(nodes: number): GetJson {
       '/api/v1/models': {
         models: FAKE_MODELS.map((model) =>
           nodes === 0
-            ? { ...model, state: 'unserved', replicas: 0, reason: 'No node is ready to serve this model.' }
+            ? {
+                ...model,
+                state: 'unserved',
+                code: 'NO_CAPACITY',
+                replicas: 0,
+                reason: 'No node is ready to serve this model.',
+              }
             : model,
         ),
       },
