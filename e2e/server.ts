@@ -29,15 +29,20 @@ export interface Server {
 export interface ServerOptions {
   readonly nodes: number;
   readonly origins?: string;
-  readonly flags?: readonly string[];
+  /** Serves this repository instead of the sample models. */
+  readonly models?: string;
 }
 
-export async function startServer({ nodes, origins = '', flags = [] }: ServerOptions): Promise<Server> {
+export async function startServer({ nodes, origins = '', models }: ServerOptions): Promise<Server> {
   const stateFolder = await mkdtemp(join(tmpdir(), 'shoal-e2e-'));
   const args = ['--import', 'tsx', MAIN, 'serve', '--port', '0', '--rest-port', '0', '--nodes', String(nodes)];
-  const child = spawn(process.execPath, [...args, '--state', stateFolder, '--origins', origins, ...flags], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const child = spawn(
+    process.execPath,
+    [...args, '--state', stateFolder, '--origins', origins, ...(models === undefined ? [] : ['--models', models])],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
   const lines: string[] = [];
   const said = new Map<string, string>();
   await new Promise<void>((resolve, reject) => {
@@ -66,7 +71,7 @@ export async function startServer({ nodes, origins = '', flags = [] }: ServerOpt
     clientToken: fragment('playground'),
     adminToken: fragment('admin'),
     curl: said.get('curl') ?? '',
-    modelsFolder: join(stateFolder, 'models'),
+    modelsFolder: models ?? join(stateFolder, 'models'),
     stateFolder,
     process: child,
     lines,

@@ -127,6 +127,8 @@ const lab: Lab = {
       const output = model.predict(input) as tf.Tensor;
       outputs.push([...((await output.data()) as Float32Array)]);
       tf.dispose([input, output]);
+      // The page answers pings between two pictures.
+      await new Promise((resolve) => setTimeout(resolve, 0));
     }
     model.dispose();
     return outputs;

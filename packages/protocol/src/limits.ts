@@ -42,6 +42,8 @@ export const RELAY_PACKET_BYTES_MAX: number = CHUNK_BYTES_MAX + KIB;
 /** Liveness: a ping this often, and this many unanswered in a row make a peer suspect (6 s in all). */
 export const PING_INTERVAL_MS = 2000;
 export const PINGS_MISSED_MAX = 3;
+/** Nobody waits for a client, and its page may be busy with itself: it has longer (30 s). */
+export const CLIENT_PINGS_MISSED_MAX = 15;
 
 /** A direct connection takes about 0.7 s on one machine and six round trips elsewhere; after this the relay is tried. */
 export const DIAL_DEADLINE_MS = 5000;

@@ -13,7 +13,9 @@ import {
   type Welcome,
 } from '@shoal/mesh/link';
 import {
+  CLIENT_PINGS_MISSED_MAX,
   MeshError,
+  PING_INTERVAL_MS,
   type AssignmentId,
   type AssignMessage,
   type BackendName,
@@ -34,6 +36,8 @@ import { StageRunner } from './stage-runner.ts';
 const ADMISSION_DEADLINE_MS = 10_000;
 /** For loading a model, and for its self-test: a software GPU needs a minute to compile an image model's shaders. */
 const PREPARE_DEADLINE_MS = 180_000;
+/** A client's page may be busy with itself; its results are kept under way for as long. */
+const CLIENT_SILENCE_MS_MAX = PING_INTERVAL_MS * CLIENT_PINGS_MISSED_MAX;
 /** Listeners hear of changes at most this often. */
 const CHANGE_INTERVAL_MS = 250;
 /** What is under way at `stop` has this long to finish. */
@@ -196,14 +200,19 @@ export class NodeAgent implements ContributedNode {
       onChange: () => this.#settlePhase(),
       onStuck: (reason) => this.#recover(reason),
     });
-    this.#links = new Links(transport(signaling, welcome), clock, {
-      message: (link, message, bodies) => this.#onLinkMessage(link, message, bodies),
-      closed: (link, error) => {
-        this.#log(error.code, `link to ${link.peer} ended: ${error.reason}`);
-        this.#runner?.dropFrom(link.peer);
-        this.#changed();
+    this.#links = new Links(
+      transport(signaling, welcome),
+      clock,
+      {
+        message: (link, message, bodies) => this.#onLinkMessage(link, message, bodies),
+        closed: (link, error) => {
+          this.#log(error.code, `link to ${link.peer} ended: ${error.reason}`);
+          this.#runner?.dropFrom(link.peer);
+          this.#changed();
+        },
       },
-    });
+      { silenceMsMax: CLIENT_SILENCE_MS_MAX },
+    );
     signaling.onMessage((message) => this.#onSignaling(message));
     signaling.onState((state, error) => {
       if (state === 'open') this.#register();

@@ -4,6 +4,7 @@
  */
 import {
   assignmentId,
+  CLIENT_PINGS_MISSED_MAX,
   PINGS_MISSED_MAX,
   type DownMessage,
   type PeerId,
@@ -131,7 +132,7 @@ function onTick(state: ClusterState, effects: ClusterEffect[]): boolean {
   let lost = false;
   state.pingSequence += 1;
   for (const peer of [...state.peers.values()]) {
-    if (peer.pingsUnanswered >= PINGS_MISSED_MAX) {
+    if (peer.pingsUnanswered >= (peer.role === 'node' ? PINGS_MISSED_MAX : CLIENT_PINGS_MISSED_MAX)) {
       effects.push({ type: 'evict', peer: peer.id, code: 'PEER_UNRESPONSIVE' });
       lost = remove(state, peer.id, 'PEER_UNRESPONSIVE', effects);
       continue;

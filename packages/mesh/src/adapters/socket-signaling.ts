@@ -99,8 +99,30 @@ export const openSocketSignaling: OpenSignaling = async ({ url, handshake, deadl
     }),
   );
 
+  /** Settles once the line is open; a line that is lost for a moment costs a caller no more than that moment. */
+  const whenOpen = async (): Promise<void> => {
+    if (state === 'open') return;
+    if (state === 'closed') throw new MeshError('CLOSED', 'this line to the coordinator is closed');
+    const opened = deferred<void>();
+    const off = events.on('state', (next, error) => {
+      if (next === 'open') opened.resolve();
+      if (next === 'closed') opened.reject(error ?? new MeshError('CLOSED'));
+    });
+    const onDeadline = (): MeshError => new MeshError('COORDINATOR_LOST', `out of reach for ${ACK_DEADLINE_MS} ms`);
+    try {
+      await withDeadline(opened.promise, {
+        clock: systemClock,
+        deadlineMs: ACK_DEADLINE_MS,
+        onDeadline,
+        onAbort: onDeadline,
+      });
+    } finally {
+      off();
+    }
+  };
+
   const acknowledged = async (event: string, ...parts: unknown[]): Promise<unknown> => {
-    if (state !== 'open') throw new MeshError('COORDINATOR_LOST');
+    await whenOpen();
     try {
       return await socket.timeout(ACK_DEADLINE_MS).emitWithAck(event, ...parts);
     } catch (error) {
