@@ -19,8 +19,10 @@ test('a cancelled alarm never runs, and cancelling twice is harmless', () => {
   const clock = new ManualClock();
   let ran = false;
   const cancel = clock.schedule(1, () => (ran = true));
+  expect(clock.pending).toBe(1);
   cancel();
   cancel();
+  expect(clock.pending).toBe(0);
   clock.advance(10);
   expect(ran).toBe(false);
 });

@@ -33,6 +33,11 @@ export class ManualClock implements Clock {
     return this.#nowMs;
   }
 
+  /** Alarms that are set: none are left where everything was called off. */
+  get pending(): number {
+    return this.#alarms.length;
+  }
+
   schedule(delayMs: number, task: () => void): Cancel {
     const alarm: Alarm = { dueMs: this.#nowMs + Math.max(0, delayMs), order: this.#order++, task };
     this.#alarms.push(alarm);

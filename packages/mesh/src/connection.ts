@@ -1,6 +1,6 @@
 /**
  * The transport port: a pipe for packets between two peers, and the way to get one. Implementations live in
- * `adapters/` and `memory-transport.ts`; all pass the suite in `transport-conformance.ts`.
+ * `adapters/` and `memory-transport.ts`; all pass the suite in `testing/transport-conformance.ts`.
  */
 import type { MeshError, PeerId } from '@shoal/protocol';
 
@@ -41,8 +41,8 @@ export interface DialOptions {
 
 export interface Transport {
   /**
-   * Opens a connection to a peer of the same mesh.
-   * @throws MeshError DIRECT_LINK_FAILED, PEER_UNKNOWN, CANCELLED or CLOSED, by the deadline
+   * Opens a connection to a peer of the same mesh. While the coordinator is away it waits for it.
+   * @throws MeshError LINK_FAILED, DIRECT_LINK_FAILED, PEER_UNKNOWN, COORDINATOR_LOST, CANCELLED or CLOSED, by the deadline
    */
   dial(peer: PeerId, options: DialOptions): Promise<Connection>;
   /** Names the one who is given the connections that others open. */

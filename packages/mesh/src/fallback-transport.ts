@@ -2,7 +2,7 @@
 import { MeshError, type PeerId } from '@shoal/protocol';
 import type { Connection, DialOptions, Transport } from './connection.ts';
 
-/** Tries `direct` first; if that fails, `relay`. Both accept what others open. */
+/** Tries `direct` first; if that fails, `relay`: each has the dial's whole deadline. Both accept what others open. */
 export function fallbackTransport(direct: Transport, relay: Transport): Transport {
   return {
     async dial(peer: PeerId, options: DialOptions): Promise<Connection> {

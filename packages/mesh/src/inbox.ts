@@ -9,10 +9,13 @@ export class Inbox {
   #muted = false;
 
   attach(handler: ConnectionHandler): void {
-    this.#handler = handler;
-    const early = this.#early;
+    // The handler is not known to `packet` and `closed` before this loop is done: what it sets off comes after it.
+    for (const bytes of this.#early) {
+      if (this.#muted) break;
+      handler.packet(bytes);
+    }
     this.#early = [];
-    for (const bytes of early) handler.packet(bytes);
+    this.#handler = handler;
     if (this.#end !== undefined && !this.#muted) handler.closed(this.#end);
   }
 

@@ -17,16 +17,19 @@ class MemoryConnection implements Connection {
   readonly inbox = new Inbox();
   #other: MemoryConnection | undefined;
   readonly #network: MemoryNetwork;
+  readonly #ended: () => void;
   #bufferedBytes = 0;
   #open = true;
 
-  constructor(network: MemoryNetwork) {
+  private constructor(network: MemoryNetwork, ended: () => void) {
     this.#network = network;
+    this.#ended = ended;
   }
 
-  static pair(network: MemoryNetwork): [MemoryConnection, MemoryConnection] {
-    const a = new MemoryConnection(network);
-    const b = new MemoryConnection(network);
+  /** Two ends of a wire; `ended` is called when nothing passes any more. */
+  static pair(network: MemoryNetwork, ended: () => void): [MemoryConnection, MemoryConnection] {
+    const a = new MemoryConnection(network, ended);
+    const b = new MemoryConnection(network, ended);
     a.#other = b;
     b.#other = a;
     return [a, b];
@@ -56,25 +59,32 @@ class MemoryConnection implements Connection {
   close(): void {
     this.inbox.mute();
     const other = this.#other;
-    this.fail();
+    if (!this.#open || other === undefined) return;
+    this.#open = false;
     this.#network.deliver(() => {
-      other?.fail();
-      other?.inbox.closed(new MeshError('LINK_FAILED', 'the other side closed the connection'));
+      this.#ended();
+      // Cut off meanwhile, or closed as well: there is nobody to tell.
+      if (!other.#open) return;
+      other.#open = false;
+      other.inbox.closed(new MeshError('LINK_FAILED', 'the other side closed the connection'));
     });
   }
 
-  /** The wire is cut: nothing passes, and neither side is told. */
-  fail(): void {
+  /** The wire is cut at this end: nothing passes, and nobody is told. */
+  cut(): void {
     this.#open = false;
+    this.#ended();
   }
+}
+
+interface Wire {
+  readonly peers: readonly [PeerId, PeerId];
+  readonly ends: readonly [MemoryConnection, MemoryConnection];
 }
 
 export class MemoryNetwork {
   readonly #transports = new Map<PeerId, MemoryTransport>();
-  readonly #connections = new Set<{
-    peers: readonly [PeerId, PeerId];
-    ends: readonly [MemoryConnection, MemoryConnection];
-  }>();
+  readonly #wires = new Set<Wire>();
   #held: (() => void)[] | undefined;
 
   /** The transport of one peer. */
@@ -101,8 +111,8 @@ export class MemoryNetwork {
   /** Cuts a peer off without a word, as a crashed tab or a pulled cable does. */
   cut(peer: PeerId): void {
     this.#transports.delete(peer);
-    for (const { peers, ends } of this.#connections) {
-      if (peers.includes(peer)) for (const end of ends) end.fail();
+    for (const { peers, ends } of [...this.#wires]) {
+      if (peers.includes(peer)) for (const end of ends) end.cut();
     }
   }
 
@@ -114,14 +124,16 @@ export class MemoryNetwork {
   connect(from: PeerId, to: PeerId): Connection {
     const target = this.#transports.get(to);
     if (target === undefined) throw new MeshError('PEER_UNKNOWN', `no peer ${to} in this network`);
-    const ends = MemoryConnection.pair(this);
-    this.#connections.add({ peers: [from, to], ends });
+    const ends = MemoryConnection.pair(this, () => this.#wires.delete(wire));
+    const wire: Wire = { peers: [from, to], ends };
+    this.#wires.add(wire);
     target.accept(from, ends[1]);
     return ends[0];
   }
 
-  remove(peer: PeerId): void {
-    this.#transports.delete(peer);
+  /** Forgets a transport that was closed; a later one of the same peer stays. */
+  remove(peer: PeerId, transport: MemoryTransport): void {
+    if (this.#transports.get(peer) === transport) this.#transports.delete(peer);
   }
 }
 
@@ -153,6 +165,6 @@ class MemoryTransport implements Transport {
 
   close(): void {
     this.#closed = true;
-    this.#network.remove(this.#self);
+    this.#network.remove(this.#self, this);
   }
 }

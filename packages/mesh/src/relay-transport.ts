@@ -4,7 +4,7 @@
  * that a slow reader is felt by the sender.
  */
 import { deferred, withDeadline, type Clock, type Deferred, type Random } from '@shoal/base';
-import { MeshError, parseWith, type PeerId } from '@shoal/protocol';
+import { MeshError, type PeerId } from '@shoal/protocol';
 import * as z from 'zod/mini';
 import {
   LOW_WATER_BYTES,
@@ -14,7 +14,7 @@ import {
   type Transport,
 } from './connection.ts';
 import { Inbox } from './inbox.ts';
-import type { Signaling } from './signaling.ts';
+import { lineOpen, type Signaling } from './signaling.ts';
 
 export const relaySignalSchema = z.strictObject({
   kind: z.literal('relay'),
@@ -36,6 +36,8 @@ class RelayConnection implements Connection {
   readonly kind = 'relayed';
   readonly peer: PeerId;
   readonly inbox = new Inbox();
+  /** Settles when the other side has accepted, or with the end. */
+  readonly accepted: Deferred<void> = deferred<void>();
   readonly #signaling: Signaling;
   readonly #id: string;
   readonly #forget: () => void;
@@ -47,6 +49,8 @@ class RelayConnection implements Connection {
     this.#id = id;
     this.#signaling = signaling;
     this.#forget = forget;
+    // Settled or not, somebody may have stopped waiting for it.
+    this.accepted.promise.catch(() => {});
   }
 
   get bufferedBytes(): number {
@@ -55,6 +59,12 @@ class RelayConnection implements Connection {
 
   attach(handler: ConnectionHandler): void {
     this.inbox.attach(handler);
+  }
+
+  say(verb: RelaySignal['verb']): void {
+    if (!this.#open) return;
+    const payload: RelaySignal = { kind: 'relay', connection: this.#id, verb };
+    this.#signaling.send({ type: 'signal', to: this.peer, payload });
   }
 
   send(packet: Uint8Array<ArrayBuffer>): void {
@@ -73,8 +83,7 @@ class RelayConnection implements Connection {
   close(): void {
     this.inbox.mute();
     if (!this.#open) return;
-    const payload: RelaySignal = { kind: 'relay', connection: this.#id, verb: 'close' };
-    this.#signaling.send({ type: 'signal', to: this.peer, payload });
+    this.say('close');
     this.fail(new MeshError('CLOSED'));
   }
 
@@ -82,78 +91,79 @@ class RelayConnection implements Connection {
     if (!this.#open) return;
     this.#open = false;
     this.#forget();
+    this.accepted.reject(error);
     this.inbox.closed(error);
   }
 }
 
 export function relayTransport({ signaling, clock, random }: RelayTransportParts): Transport {
+  /** Connections being opened or open, by peer and connection id. */
   const connections = new Map<string, RelayConnection>();
-  const dialling = new Map<string, { readonly peer: PeerId; readonly accepted: Deferred<void> }>();
+  const dialling = new Set<RelayConnection>();
   let accept: ((from: PeerId, connection: Connection) => void) | undefined;
   let closed = false;
+  let incoming = 0;
 
   const keyOf = (peer: PeerId, id: string): string => `${peer}/${id}`;
-  const add = (peer: PeerId, id: string): RelayConnection => {
+  const add = (peer: PeerId, id: string, isIncoming: boolean): RelayConnection => {
     const key = keyOf(peer, id);
-    const connection = new RelayConnection(peer, id, signaling, () => connections.delete(key));
+    const connection = new RelayConnection(peer, id, signaling, () => {
+      connections.delete(key);
+      if (isIncoming) incoming -= 1;
+    });
     connections.set(key, connection);
+    if (isIncoming) incoming += 1;
     return connection;
   };
-  const say = (to: PeerId, connection: string, verb: RelaySignal['verb']): void =>
-    signaling.send({ type: 'signal', to, payload: { kind: 'relay', connection, verb } satisfies RelaySignal });
 
-  const onSignal = (from: PeerId, signal: RelaySignal): void => {
-    const id = signal.connection;
-    switch (signal.verb) {
-      case 'open':
-        if (closed || accept === undefined || connections.size >= INCOMING_MAX) return say(from, id, 'close');
-        if (connections.has(keyOf(from, id))) return;
-        say(from, id, 'accept');
-        accept(from, add(from, id));
-        return;
-      case 'accept': {
-        const dial = dialling.get(id);
-        if (dial?.peer === from) dial.accepted.resolve();
+  const onSignal = (from: PeerId, { connection: id, verb }: RelaySignal): void => {
+    const known = connections.get(keyOf(from, id));
+    switch (verb) {
+      case 'open': {
+        if (known !== undefined) return;
+        const connection = add(from, id, true);
+        if (closed || accept === undefined || incoming > INCOMING_MAX) return connection.close();
+        connection.say('accept');
+        accept(from, connection);
         return;
       }
-      case 'close': {
-        const dial = dialling.get(id);
-        if (dial?.peer === from)
-          dial.accepted.reject(new MeshError('LINK_FAILED', 'the peer refused a relayed connection'));
-        connections.get(keyOf(from, id))?.fail(new MeshError('LINK_FAILED', 'the other side closed the connection'));
-      }
+      case 'accept':
+        known?.accepted.resolve();
+        return;
+      case 'close':
+        known?.fail(new MeshError('LINK_FAILED', 'the other side closed the connection'));
     }
   };
 
-  const undo = [
-    signaling.onMessage((message) => {
-      if (message.type === 'peer-left') {
-        const error = new MeshError(message.code, `peer ${message.peerId} is gone`);
-        for (const connection of [...connections.values()])
-          if (connection.peer === message.peerId) connection.fail(error);
-      }
-      if (message.type !== 'signal') return;
-      const { payload } = message;
-      if (typeof payload !== 'object' || payload === null || !('kind' in payload) || payload.kind !== 'relay') return;
-      onSignal(message.from, parseWith(relaySignalSchema, payload, 'relay signal'));
-    }),
-    signaling.onRelay((from, id, packet) => connections.get(keyOf(from, id))?.inbox.packet(packet)),
-    signaling.onState((state) => {
-      if (state === 'open') return;
-      for (const connection of [...connections.values()]) connection.fail(new MeshError('COORDINATOR_LOST'));
-    }),
-  ];
+  signaling.onMessage((message) => {
+    if (message.type === 'peer-left') {
+      const error = new MeshError(message.code, `peer ${message.peerId} is gone`);
+      for (const connection of [...connections.values()])
+        if (connection.peer === message.peerId) connection.fail(error);
+    }
+    if (message.type !== 'signal') return;
+    // What another peer says wrong is not heard: it must not cost this one its line.
+    const signal = relaySignalSchema.safeParse(message.payload);
+    if (signal.success) onSignal(message.from, signal.data);
+  });
+  signaling.onRelay((from, id, packet) => connections.get(keyOf(from, id))?.inbox.packet(packet));
+  signaling.onState((state) => {
+    if (state === 'open') return;
+    for (const connection of [...connections.values()]) connection.fail(new MeshError('COORDINATOR_LOST'));
+  });
 
   return {
     async dial(peer: PeerId, options: DialOptions): Promise<Connection> {
       if (closed) throw new MeshError('CLOSED', 'this transport is closed');
-      const id = random.id();
-      const accepted = deferred<void>();
-      dialling.set(id, { peer, accepted });
-      const connection = add(peer, id);
+      if (options.signal?.aborted === true) throw new MeshError('CANCELLED');
+      const connection = add(peer, random.id(), false);
+      dialling.add(connection);
+      lineOpen(signaling).then(
+        () => connection.say('open'),
+        (error: unknown) => connection.fail(MeshError.from(error)),
+      );
       try {
-        say(peer, id, 'open');
-        await withDeadline(accepted.promise, {
+        await withDeadline(connection.accepted.promise, {
           clock,
           deadlineMs: options.deadlineMs,
           signal: options.signal,
@@ -166,7 +176,7 @@ export function relayTransport({ signaling, clock, random }: RelayTransportParts
         connection.close();
         throw error;
       } finally {
-        dialling.delete(id);
+        dialling.delete(connection);
       }
     },
     onConnection(listener) {
@@ -175,7 +185,7 @@ export function relayTransport({ signaling, clock, random }: RelayTransportParts
     close() {
       closed = true;
       // Open connections stay, and with them the listeners that feed them.
-      if (connections.size === 0) for (const off of undo) off();
+      for (const connection of [...dialling]) connection.close();
     },
   };
 }

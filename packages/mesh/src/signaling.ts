@@ -1,5 +1,12 @@
 /** The signaling port: a peer's line to the coordinator. Implementations live in `adapters/`. */
-import type { DownMessage, Handshake, MeshError, PeerId, UpMessage, WatchReply } from '@shoal/protocol';
+import {
+  MeshError,
+  type DownMessage,
+  type Handshake,
+  type PeerId,
+  type UpMessage,
+  type WatchReply,
+} from '@shoal/protocol';
 
 export type SignalingState = 'open' | 'lost' | 'closed';
 
@@ -30,4 +37,22 @@ export interface Signaling {
   relay(to: PeerId, connection: string, packet: Uint8Array): Promise<void>;
   onRelay(listener: (from: PeerId, connection: string, packet: Uint8Array) => void): () => void;
   close(): void;
+}
+
+/**
+ * Settles when words get through: a dial that begins while the line is down waits, for its offer would be dropped.
+ * @throws MeshError CLOSED when the line will not be open again
+ */
+export function lineOpen(signaling: Signaling): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
+    const settle = (state: SignalingState): boolean => {
+      if (state === 'open') resolve();
+      if (state === 'closed') reject(new MeshError('CLOSED', 'the line to the coordinator is closed'));
+      return state !== 'lost';
+    };
+    if (settle(signaling.state)) return;
+    const off = signaling.onState((state) => {
+      if (settle(state)) off();
+    });
+  });
 }

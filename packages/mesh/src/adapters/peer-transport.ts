@@ -3,8 +3,8 @@
  * data channel negotiated beforehand on the same RTCPeerConnection, so that the hot path does not pass through
  * simple-peer's Node stream.
  */
-import { deferred, withDeadline, type Clock, type Deferred, type Random } from '@shoal/base';
-import { DIAL_DEADLINE_MS, MeshError, parseWith, type PeerId } from '@shoal/protocol';
+import { deferred, withDeadline, type Cancel, type Clock, type Deferred, type Random } from '@shoal/base';
+import { DIAL_DEADLINE_MS, MeshError, type PeerId } from '@shoal/protocol';
 import type SimplePeer from 'simple-peer';
 import * as z from 'zod/mini';
 import {
@@ -15,14 +15,19 @@ import {
   type Transport,
 } from '../connection.ts';
 import { Inbox } from '../inbox.ts';
-import type { Signaling, Welcome } from '../signaling.ts';
+import { lineOpen, type Signaling, type Welcome } from '../signaling.ts';
 
 /** Id of the lane's channel; simple-peer's own takes the first free one. */
 const LANE_CHANNEL_ID = 100;
+/**
+ * How often to ask how much is still unsent where the platform does not tell: WebRTC for Node.js knows no
+ * `bufferedamountlow` (node-webrtc#305). From high to low water takes some 30 ms on one machine.
+ */
+const DRAIN_POLL_MS = 5;
 /** An answerer waits longer than the one who dialled, who decides. */
 const ANSWER_DEADLINE_MS = 2 * DIAL_DEADLINE_MS;
 /** Answers to others' offers that may be under way at once. */
-const INCOMING_MAX = 64;
+const ANSWERING_MAX = 64;
 
 const peerSignalSchema = z.strictObject({
   kind: z.literal('webrtc'),
@@ -41,35 +46,41 @@ export interface PeerTransportParts {
   readonly wrtc?: NonNullable<SimplePeer.Options['wrtc']>;
 }
 
-/** simple-peer keeps its RTCPeerConnection in a field that its types leave out. */
-type PeerInternals = SimplePeer.Instance & { readonly _pc: RTCPeerConnection };
+/** simple-peer keeps its RTCPeerConnection in a field that its types leave out; it has none where that cannot be made. */
+type PeerInternals = SimplePeer.Instance & { readonly _pc?: RTCPeerConnection };
 
 class PeerConnection implements Connection {
   readonly kind = 'direct';
   readonly inbox = new Inbox();
   readonly opened: Deferred<void> = deferred<void>();
   readonly #peer: SimplePeer.Instance;
-  readonly #channel: RTCDataChannel;
+  readonly #clock: Clock;
+  readonly #channel: RTCDataChannel | undefined;
+  #cancelPoll: Cancel | undefined;
   #ended = false;
 
-  constructor(peer: SimplePeer.Instance) {
+  constructor(peer: SimplePeer.Instance, clock: Clock) {
     this.#peer = peer;
-    const pc = (peer as PeerInternals)._pc;
-    this.#channel = pc.createDataChannel('shoal', { negotiated: true, id: LANE_CHANNEL_ID });
-    this.#channel.binaryType = 'arraybuffer';
-    this.#channel.bufferedAmountLowThreshold = LOW_WATER_BYTES;
-    this.#channel.onopen = () => this.opened.resolve();
-    this.#channel.onmessage = (event: MessageEvent<ArrayBuffer>) => this.inbox.packet(new Uint8Array(event.data));
-    this.#channel.onbufferedamountlow = () => this.inbox.drain();
-    this.#channel.onclose = () => this.fail(new MeshError('LINK_FAILED', 'the data channel closed'));
+    this.#clock = clock;
     peer.on('error', (error: Error) => this.fail(new MeshError('LINK_FAILED', error.message, { cause: error })));
     peer.on('close', () => this.fail(new MeshError('LINK_FAILED', 'the peer connection closed')));
     // Settled or not, somebody may have stopped waiting for it.
     this.opened.promise.catch(() => {});
+    const channel = (peer as PeerInternals)._pc?.createDataChannel('shoal', { negotiated: true, id: LANE_CHANNEL_ID });
+    this.#channel = channel;
+    if (channel === undefined) return;
+    channel.binaryType = 'arraybuffer';
+    channel.onopen = () => this.opened.resolve();
+    channel.onmessage = (event: MessageEvent<ArrayBuffer>) => this.inbox.packet(new Uint8Array(event.data));
+    if (tellsDrain(channel)) {
+      channel.bufferedAmountLowThreshold = LOW_WATER_BYTES;
+      channel.onbufferedamountlow = () => this.inbox.drain();
+    }
+    channel.onclose = () => this.fail(new MeshError('LINK_FAILED', 'the data channel closed'));
   }
 
   get bufferedBytes(): number {
-    return this.#channel.bufferedAmount;
+    return this.#channel?.bufferedAmount ?? 0;
   }
 
   attach(handler: ConnectionHandler): void {
@@ -77,14 +88,26 @@ class PeerConnection implements Connection {
   }
 
   send(packet: Uint8Array<ArrayBuffer>): void {
-    if (this.#ended) return;
-    if (this.#channel.readyState !== 'open')
-      return this.fail(new MeshError('LINK_FAILED', 'the data channel is not open'));
-    this.#channel.send(packet);
+    const channel = this.#channel;
+    if (this.#ended || channel === undefined) return;
+    try {
+      channel.send(packet);
+    } catch (error) {
+      // Not open any more, or full: a packet is lost, and with it the order.
+      return this.fail(MeshError.from(error, 'LINK_FAILED'));
+    }
+    if (!tellsDrain(channel) && channel.bufferedAmount > LOW_WATER_BYTES) this.#pollDrain(channel);
   }
 
+  /** Hands over what the other side says about the negotiation. */
   signal(data: SimplePeer.SignalData): void {
-    if (!this.#ended) this.#peer.signal(data);
+    if (this.#ended) return;
+    try {
+      this.#peer.signal(data);
+    } catch (error) {
+      // WebRTC's own objects throw at words that are none of its.
+      this.fail(MeshError.from(error, 'LINK_FAILED'));
+    }
   }
 
   close(): void {
@@ -95,16 +118,31 @@ class PeerConnection implements Connection {
   fail(error: MeshError): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#cancelPoll?.();
     this.opened.reject(error);
     this.inbox.closed(error);
     this.#peer.destroy();
   }
+
+  #pollDrain(channel: RTCDataChannel): void {
+    this.#cancelPoll ??= this.#clock.schedule(DRAIN_POLL_MS, () => {
+      this.#cancelPoll = undefined;
+      if (channel.bufferedAmount <= LOW_WATER_BYTES) this.inbox.drain();
+      else this.#pollDrain(channel);
+    });
+  }
 }
+
+/** Asked before anything is set on the channel, for a field that the platform does not know would appear to be there. */
+const tellsDrain = (channel: RTCDataChannel): boolean => 'onbufferedamountlow' in channel;
 
 export function peerTransport(parts: PeerTransportParts): Transport {
   const { signaling, clock, random, iceServers, Peer, wrtc } = parts;
   /** Connections being negotiated or open, by peer and connection id. */
   const connections = new Map<string, PeerConnection>();
+  /** Those being negotiated. */
+  const dialling = new Set<PeerConnection>();
+  const answering = new Set<PeerConnection>();
   let accept: ((from: PeerId, connection: Connection) => void) | undefined;
   let closed = false;
 
@@ -119,16 +157,19 @@ export function peerTransport(parts: PeerTransportParts): Transport {
     });
     // In the same tick as the constructor, or the first signals are lost.
     peer.on('signal', (data) => {
-      signaling.send({ type: 'signal', to: remote, payload: { kind: 'webrtc', connection: id, data } });
+      lineOpen(signaling).then(
+        () => signaling.send({ type: 'signal', to: remote, payload: { kind: 'webrtc', connection: id, data } }),
+        (error: unknown) => connection.fail(MeshError.from(error)),
+      );
     });
-    const connection = new PeerConnection(peer);
+    const connection = new PeerConnection(peer, clock);
     connections.set(keyOf(remote, id), connection);
     peer.on('close', () => connections.delete(keyOf(remote, id)));
     return connection;
   };
 
-  const isOpen = (connection: PeerConnection, options: DialOptions): Promise<void> =>
-    withDeadline(connection.opened.promise, {
+  const isOpen = (opened: Promise<void>, options: DialOptions): Promise<void> =>
+    withDeadline(opened, {
       clock,
       deadlineMs: options.deadlineMs,
       signal: options.signal,
@@ -136,41 +177,50 @@ export function peerTransport(parts: PeerTransportParts): Transport {
       onAbort: () => new MeshError('CANCELLED'),
     });
 
-  const answer = async (from: PeerId, id: string, data: SimplePeer.SignalData): Promise<void> => {
+  const answer = async (from: PeerId, id: string, offer: SimplePeer.SignalData): Promise<void> => {
     const connection = create(from, id, false);
-    connection.signal(data);
+    answering.add(connection);
     try {
-      await isOpen(connection, { deadlineMs: ANSWER_DEADLINE_MS });
-      if (accept === undefined || closed) connection.close();
+      connection.signal(offer);
+      await isOpen(connection.opened.promise, { deadlineMs: ANSWER_DEADLINE_MS });
+      if (accept === undefined) connection.close();
       else accept(from, connection);
     } catch {
       // The one who dialled reports the failure; here there is nobody to tell.
       connection.close();
+    } finally {
+      answering.delete(connection);
     }
   };
 
   signaling.onMessage((message) => {
     if (message.type !== 'signal') return;
-    const { from, payload } = message;
-    if (typeof payload !== 'object' || payload === null || !('kind' in payload) || payload.kind !== 'webrtc') return;
-    const { connection: id, data } = parseWith(peerSignalSchema, payload, 'webrtc signal');
+    // What another peer says wrong is not heard: it must not cost this one its line.
+    const signal = peerSignalSchema.safeParse(message.payload);
+    if (!signal.success) return;
+    const { from } = message;
+    const id = signal.data.connection;
+    const data = signal.data.data as SimplePeer.SignalData;
     const known = connections.get(keyOf(from, id));
-    if (known !== undefined) known.signal(data as SimplePeer.SignalData);
-    else if (data.type === 'offer' && !closed && connections.size < INCOMING_MAX)
-      void answer(from, id, data as SimplePeer.SignalData);
+    if (known !== undefined) known.signal(data);
+    else if (data.type === 'offer' && !closed && answering.size < ANSWERING_MAX) void answer(from, id, data);
   });
 
   return {
     async dial(peer: PeerId, options: DialOptions): Promise<Connection> {
       if (closed) throw new MeshError('CLOSED', 'this transport is closed');
+      if (options.signal?.aborted === true) throw new MeshError('CANCELLED');
       const connection = create(peer, random.id(), true);
+      dialling.add(connection);
       try {
-        await isOpen(connection, options);
+        await isOpen(connection.opened.promise, options);
         return connection;
       } catch (error) {
         connection.close();
-        const { code, message } = MeshError.from(error);
-        throw code === 'LINK_FAILED' ? new MeshError('DIRECT_LINK_FAILED', message, { cause: error }) : error;
+        const { code, reason } = MeshError.from(error);
+        throw code === 'LINK_FAILED' ? new MeshError('DIRECT_LINK_FAILED', reason, { cause: error }) : error;
+      } finally {
+        dialling.delete(connection);
       }
     },
     onConnection(listener) {
@@ -178,6 +228,7 @@ export function peerTransport(parts: PeerTransportParts): Transport {
     },
     close() {
       closed = true;
+      for (const connection of [...dialling, ...answering]) connection.close();
     },
   };
 }

@@ -21,6 +21,6 @@ export const tfjsTensors: TensorPort = {
   },
   async make({ data, shape, dtype }: TensorData): Promise<TensorLike> {
     const tf = await import('@tensorflow/tfjs');
-    return tf.tensor(data as Float32Array, [...shape], dtype);
+    return tf.tensor(data, [...shape], dtype);
   },
 };
