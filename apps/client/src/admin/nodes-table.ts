@@ -304,6 +304,18 @@ export class NodesTable extends LitElement {
           justify-self: start;
         }
       }
+      @media (min-width: 600px) and (max-width: 1060px) {
+        tbody tr {
+          grid-template-columns: minmax(0, 1fr) minmax(0, 1fr);
+          gap: 0.6rem 1.5rem;
+        }
+        tbody th {
+          grid-column: 1 / -1;
+        }
+        tbody td {
+          grid-template-columns: 5rem minmax(0, 1fr);
+        }
+      }
     `,
   ];
 }

@@ -101,7 +101,7 @@ export class SchoolView extends LitElement {
     const fish = Math.min(FISH_MAX, Math.max(0, this.nodes));
     const label = this.own ? strings.schoolWithYou(this.nodes) : strings.school(this.nodes);
     if (width === 0) return html``;
-    return html`<svg viewBox="0 0 ${width} ${height}" role="img" aria-label=${label}>
+    return html`<svg viewBox="0 0 ${width} ${height}" preserveAspectRatio="none" role="img" aria-label=${label}>
       ${contours(this.water)}
       ${Array.from({ length: fish }, (_, index) => swim(fishPose(index, fish, this.seconds, this.water), 'fish'))}
       ${this.own ? swim(ownFishPose(this.seconds, this.joined, this.water), 'fish own') : null}
