@@ -1,4 +1,5 @@
 /** `<shoal-state>`: the big word for what the node does, its shape, and why. */
+import { REASONS, type ReasonCode } from '@shoal/protocol';
 import { css, html, LitElement, type TemplateResult } from 'lit';
 import { shape } from '../shared/shapes.ts';
 import { base } from '../shared/styles.ts';
@@ -12,7 +13,7 @@ export class StateBanner extends LitElement {
   declare word: string;
   declare reason: string;
   /** Empty before a node exists. */
-  declare code: string;
+  declare code: ReasonCode | '';
 
   constructor() {
     super();
@@ -30,7 +31,12 @@ export class StateBanner extends LitElement {
       <p class="soft">
         <span data-testid="state-reason">${this.reason}</span>
         ${this.code === '' ? null : html`<code class="code">${this.code}</code>`}
-      </p>`;
+      </p>
+      ${
+        this.phase === 'reconnecting' && this.code !== ''
+          ? html`<p>${REASONS[this.code].meaning} ${REASONS[this.code].hint}</p>`
+          : null
+      }`;
   }
 
   static override styles = [
