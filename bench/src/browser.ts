@@ -1,42 +1,13 @@
 /** The browser that benchmarks open tabs in, and what it says of itself. */
-import { access, constants } from 'node:fs/promises';
 import { chromium, type Browser } from 'playwright';
+import { CHROMIUM_ARGS, findChromium, MEASUREMENT_ARGS, SOFTWARE_WEBGPU_ARGS } from '../../scripts/chromium.ts';
 
-const ARGS = [
-  // The sandbox refuses to run as root, as containers do.
-  '--no-sandbox',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--enable-unsafe-webgpu',
-  '--use-webgpu-adapter=swiftshader',
-  // Tabs compute at full speed though nobody looks at them.
-  '--disable-renderer-backgrounding',
-  '--disable-background-timer-throttling',
-  '--disable-backgrounding-occluded-windows',
-];
-
-const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-
-/** @throws Error when neither Playwright nor the system has a Chromium */
+/** @throws Error when neither the system nor Playwright has a Chromium */
 export async function openBrowser(): Promise<Browser> {
-  const executablePath = await findChromium();
-  return chromium.launch({ executablePath, args: ARGS });
-}
-
-async function findChromium(): Promise<string> {
-  const places = [process.env['SHOAL_CHROMIUM'] ?? '', ...PLACES, chromium.executablePath()];
-  for (const place of places) {
-    try {
-      await access(place, constants.X_OK);
-      return place;
-    } catch {
-      // The next place may have it.
-    }
-  }
-  throw new Error(`no Chromium at ${places.filter((place) => place !== '').join(', ')}`);
+  return chromium.launch({
+    executablePath: await findChromium(),
+    args: [...CHROMIUM_ARGS, ...MEASUREMENT_ARGS, ...SOFTWARE_WEBGPU_ARGS],
+  });
 }
 
 export interface BrowserFacts {
