@@ -77,8 +77,9 @@ export class IncomingStream {
   creditDue(): number | undefined {
     if (this.#stream === 'control') return undefined;
     const limitBytes = this.#releasedBytes + Math.max(CREDIT_WINDOW_BYTES, this.#headBytes);
-    const step = this.#headBytes > CREDIT_WINDOW_BYTES ? 1 : CREDIT_STEP_BYTES;
-    if (limitBytes - this.#grantedBytes < step) return undefined;
+    // A sender that waits in the middle of a message sends nothing that would bring up the matter again.
+    const isHeadCovered = this.#deliveredBytes + this.#headBytes <= this.#grantedBytes;
+    if (limitBytes - this.#grantedBytes < (isHeadCovered ? CREDIT_STEP_BYTES : 1)) return undefined;
     this.#grantedBytes = limitBytes;
     return limitBytes;
   }

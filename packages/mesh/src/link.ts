@@ -36,6 +36,11 @@ export interface LinkHandler {
   closed(link: Link, error: MeshError): void;
 }
 
+export interface LinkOptions {
+  /** Silence after which the peer counts as gone, 6,000 ms by default. */
+  readonly silenceMsMax?: number;
+}
+
 export interface LinkFigures {
   readonly kind: ConnectionKind;
   readonly bytesSent: number;
@@ -66,16 +71,20 @@ export class Link {
   #bytesReceived = 0;
   #rttMs: number | null = null;
   #heardAtMs: number;
+  /** Ping intervals since anything was heard: a timer that runs late is no silence of the peer. */
+  #silentIntervals = 0;
   #pingSequence = 0;
   #pingSentAtMs = 0;
+  readonly #silenceMsMax: number;
   #cancelPing: Cancel = () => {};
   #end: MeshError | undefined;
 
-  constructor(peer: PeerId, connection: Connection, clock: Clock, handler: LinkHandler) {
+  constructor(peer: PeerId, connection: Connection, clock: Clock, handler: LinkHandler, options: LinkOptions = {}) {
     this.peer = peer;
     this.#connection = connection;
     this.#clock = clock;
     this.#handler = handler;
+    this.#silenceMsMax = options.silenceMsMax ?? PING_INTERVAL_MS * PINGS_MISSED_MAX;
     this.#heardAtMs = clock.nowMs();
     this.#cancelPing = clock.schedule(PING_INTERVAL_MS, () => this.#ping());
     connection.attach({
@@ -145,6 +154,7 @@ export class Link {
     if (this.#end !== undefined) return;
     this.#bytesReceived += bytes.length;
     this.#heardAtMs = this.#clock.nowMs();
+    this.#silentIntervals = 0;
     try {
       const packet = decodePacket(bytes);
       switch (packet.kind) {
@@ -173,20 +183,32 @@ export class Link {
   }
 
   #onMessage(stream: Stream, bytes: Uint8Array): void {
+    // The handler of an earlier message may have closed the link.
+    if (this.#end !== undefined) return;
     const { message, bodies } = decodeMessage(bytes);
     if (STREAM_OF[message.type] !== stream) {
       throw new MeshError('BAD_FRAME', `message ${message.type} came on the ${stream} stream`);
     }
     const release = (): void => {
       this.#incoming[stream].release(bytes.length);
-      if (this.#end === undefined) this.#tellCredit(stream);
+      this.#tellCredit(stream);
     };
-    const handled = this.#handler.message(this, message, bodies);
+    const handled = this.#handle(message, bodies);
     if (handled === undefined) release();
     else handled.then(release, release);
   }
 
+  /** A handler that throws is a fault of this side, which the peer must not read as its own. */
+  #handle(message: ChannelMessage, bodies: readonly Uint8Array[]): void | Promise<void> {
+    try {
+      return this.#handler.message(this, message, bodies);
+    } catch (error) {
+      throw MeshError.from(error, 'INTERNAL');
+    }
+  }
+
   #tellCredit(stream: Stream): void {
+    if (this.#end !== undefined) return;
     const limitBytes = this.#incoming[stream].creditDue();
     if (limitBytes !== undefined) this.#put({ kind: 'credit', stream, limitBytes });
   }
@@ -194,7 +216,8 @@ export class Link {
   #ping(): void {
     const nowMs = this.#clock.nowMs();
     const silentMs = nowMs - this.#heardAtMs;
-    if (silentMs >= PING_INTERVAL_MS * PINGS_MISSED_MAX) {
+    this.#silentIntervals += 1;
+    if (this.#silentIntervals * PING_INTERVAL_MS >= this.#silenceMsMax && silentMs >= this.#silenceMsMax) {
       this.#breakOff(new MeshError('PEER_UNRESPONSIVE', `nothing heard for ${Math.round(silentMs)} ms`));
       return;
     }

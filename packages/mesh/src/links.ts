@@ -2,26 +2,37 @@
 import type { Clock } from '@shoal/base';
 import { DIAL_DEADLINE_MS, MeshError, type PeerId, type ReasonCode } from '@shoal/protocol';
 import type { Connection, Transport } from './connection.ts';
-import { Link, type LinkHandler } from './link.ts';
+import { Link, type LinkHandler, type LinkOptions } from './link.ts';
+
+export interface LinksHandler extends LinkHandler {
+  /** A link is there to be used, whoever dialled. */
+  opened?(link: Link): void;
+}
 
 export class Links {
   readonly #transport: Transport;
   readonly #clock: Clock;
-  readonly #handler: LinkHandler;
+  readonly #handler: LinksHandler;
+  readonly #options: LinkOptions;
   /** More than one where both sides dialled at the same moment; either serves. */
   readonly #links = new Map<PeerId, Set<Link>>();
   readonly #dialling = new Map<PeerId, Promise<Link>>();
   #closed = false;
 
-  constructor(transport: Transport, clock: Clock, handler: LinkHandler) {
+  constructor(transport: Transport, clock: Clock, handler: LinksHandler, options: LinkOptions = {}) {
+    this.#options = options;
     this.#transport = transport;
     this.#clock = clock;
     this.#handler = {
-      message: (link, message, bodies) => handler.message(link, message, bodies),
-      closed: (link, error) => {
-        this.#forget(link);
-        handler.closed(link, error);
+      message: (link, message, bodies) => {
+        // Packets that came before the link was made are read while it is made.
+        this.#keep(link);
+        return handler.message(link, message, bodies);
       },
+      closed: (link, error) => {
+        if (this.#forget(link)) handler.closed(link, error);
+      },
+      opened: (link) => handler.opened?.(link),
     };
     transport.onConnection((from, connection) => {
       if (this.#closed) connection.close();
@@ -31,17 +42,17 @@ export class Links {
 
   /** The open link to a peer, if there is one. */
   get(peer: PeerId): Link | undefined {
-    for (const link of this.#links.get(peer) ?? []) return link;
+    for (const link of this.#links.get(peer) ?? []) if (link.isOpen) return link;
     return undefined;
   }
 
   all(): Link[] {
-    return [...this.#links.values()].flatMap((links) => [...links]);
+    return [...this.#links.values()].flatMap((links) => [...links]).filter((link) => link.isOpen);
   }
 
   /**
    * The link to a peer, dialled if need be; callers at the same time share one dial.
-   * @throws MeshError by the dial deadline
+   * @throws MeshError by the time the transport gives up dialling
    */
   async reach(peer: PeerId): Promise<Link> {
     const open = this.get(peer);
@@ -49,14 +60,7 @@ export class Links {
     if (this.#closed) throw new MeshError('CLOSED');
     const underWay = this.#dialling.get(peer);
     if (underWay !== undefined) return underWay;
-    const dial = this.#transport
-      .dial(peer, { deadlineMs: DIAL_DEADLINE_MS })
-      .then((connection) => {
-        if (!this.#closed) return this.#add(peer, connection);
-        connection.close();
-        throw new MeshError('CLOSED');
-      })
-      .finally(() => this.#dialling.delete(peer));
+    const dial = this.#dial(peer).finally(() => this.#dialling.delete(peer));
     this.#dialling.set(peer, dial);
     return dial;
   }
@@ -70,20 +74,42 @@ export class Links {
   close(code: ReasonCode = 'CLOSED'): void {
     this.#closed = true;
     this.#transport.close();
-    for (const peer of this.#links.keys()) this.drop(peer, code);
+    for (const peer of [...this.#links.keys()]) this.drop(peer, code);
+  }
+
+  async #dial(peer: PeerId): Promise<Link> {
+    try {
+      const connection = await this.#transport.dial(peer, { deadlineMs: DIAL_DEADLINE_MS });
+      if (!this.#closed) return this.#add(peer, connection);
+      connection.close();
+    } catch (error) {
+      // The peer may have got through to here meanwhile.
+      const open = this.get(peer);
+      if (open !== undefined) return open;
+      throw error;
+    }
+    throw new MeshError('CLOSED');
   }
 
   #add(peer: PeerId, connection: Connection): Link {
-    const link = new Link(peer, connection, this.#clock, this.#handler);
-    const links = this.#links.get(peer) ?? new Set();
-    links.add(link);
-    this.#links.set(peer, links);
+    const link = new Link(peer, connection, this.#clock, this.#handler, this.#options);
+    this.#keep(link);
     return link;
   }
 
-  #forget(link: Link): void {
+  /** Counts a link among the open ones; one that ended while it was made was never there. */
+  #keep(link: Link): void {
+    const links = this.#links.get(link.peer) ?? new Set();
+    if (!link.isOpen || links.has(link)) return;
+    links.add(link);
+    this.#links.set(link.peer, links);
+    this.#handler.opened?.(link);
+  }
+
+  #forget(link: Link): boolean {
     const links = this.#links.get(link.peer);
-    links?.delete(link);
+    const wasKept = links?.delete(link) ?? false;
     if (links?.size === 0) this.#links.delete(link.peer);
+    return wasKept;
   }
 }

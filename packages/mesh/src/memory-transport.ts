@@ -19,7 +19,8 @@ class MemoryConnection implements Connection {
   readonly #network: MemoryNetwork;
   readonly #ended: () => void;
   #bufferedBytes = 0;
-  #open = true;
+  /** At the end of a cut wire packets pile up, as they do in a real one's buffer. */
+  #state: 'open' | 'cut' | 'closed' = 'open';
 
   private constructor(network: MemoryNetwork, ended: () => void) {
     this.#network = network;
@@ -45,13 +46,15 @@ class MemoryConnection implements Connection {
 
   send(packet: Uint8Array<ArrayBuffer>): void {
     const other = this.#other;
-    if (!this.#open || other === undefined) return;
+    if (this.#state === 'closed' || other === undefined) return;
     this.#bufferedBytes += packet.length;
+    if (this.#state === 'cut') return;
     const copy = packet.slice();
     this.#network.deliver(() => {
+      if (this.#state === 'cut') return;
       const before = this.#bufferedBytes;
       this.#bufferedBytes -= copy.length;
-      if (other.#open) other.inbox.packet(copy);
+      if (other.#state === 'open') other.inbox.packet(copy);
       if (before > LOW_WATER_BYTES && this.#bufferedBytes <= LOW_WATER_BYTES) this.inbox.drain();
     });
   }
@@ -59,20 +62,21 @@ class MemoryConnection implements Connection {
   close(): void {
     this.inbox.mute();
     const other = this.#other;
-    if (!this.#open || other === undefined) return;
-    this.#open = false;
+    const wasOpen = this.#state === 'open';
+    this.#state = 'closed';
+    if (!wasOpen || other === undefined) return;
     this.#network.deliver(() => {
       this.#ended();
       // Cut off meanwhile, or closed as well: there is nobody to tell.
-      if (!other.#open) return;
-      other.#open = false;
+      if (other.#state !== 'open') return;
+      other.#state = 'closed';
       other.inbox.closed(new MeshError('LINK_FAILED', 'the other side closed the connection'));
     });
   }
 
   /** The wire is cut at this end: nothing passes, and nobody is told. */
   cut(): void {
-    this.#open = false;
+    if (this.#state === 'open') this.#state = 'cut';
     this.#ended();
   }
 }
@@ -97,6 +101,11 @@ export class MemoryNetwork {
   /** From now on nothing is delivered before `flush`. */
   hold(): void {
     this.#held ??= [];
+  }
+
+  /** Deliveries that are held. */
+  get held(): number {
+    return this.#held?.length ?? 0;
   }
 
   /** Delivers what is held, oldest first, up to `most` deliveries; holding goes on. */
