@@ -1,0 +1,66 @@
+/** The gateway put together. */
+import { availableParallelism } from 'node:os';
+import type { AddressInfo } from 'node:net';
+import { systemClock } from '@shoal/base/system';
+import type { Mesh } from '@shoal/mesh/client';
+import { BodyBudget } from './body-budget.ts';
+import { DecodePool } from './decode-pool.ts';
+import type { ModelDirectory } from './model-directory.ts';
+import { ModelHandles } from './model-handles.ts';
+import { RestApi } from './rest-api.ts';
+import { createServer } from './server.ts';
+
+const MIB = 1024 * 1024;
+/** Room for twenty pictures of 224x224x3 as JSON. */
+const BODY_BYTES_MAX = 64 * MIB;
+/** How many bodies of the largest size may be held at once. */
+const BODIES_HELD_MAX = 4;
+/** TensorFlow Serving's `--rest_api_timeout_in_ms`. */
+const TIMEOUT_MS = 30_000;
+/** Decoding more threads' worth at once only takes time from the rest. */
+const DECODE_THREADS_MAX = 4;
+
+export interface GatewayOptions {
+  /** The mesh to serve from; stays the caller's to close. */
+  readonly mesh: Mesh;
+  readonly models: ModelDirectory;
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly restPort: number;
+  /** Of one request body, unpacked; 64 MiB by default. */
+  readonly bodyBytesMax?: number;
+  /** From a request's body to its result, 30,000 ms by default. */
+  readonly timeoutMs?: number;
+  /** Lets pages of any origin call, off by default. */
+  readonly cors?: boolean;
+}
+
+export interface Gateway {
+  /** Such as `http://127.0.0.1:8501`. */
+  readonly restUrl: string;
+  /** Takes no new requests, ends those under way with their results, then closes. */
+  close(): Promise<void>;
+}
+
+/** @throws Node's error for a port that is taken */
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const { mesh, models, host, restPort, cors = false } = options;
+  const { bodyBytesMax = BODY_BYTES_MAX, timeoutMs = TIMEOUT_MS } = options;
+  const handles = new ModelHandles(mesh, systemClock);
+  const decoder = new DecodePool(Math.min(DECODE_THREADS_MAX, Math.max(1, availableParallelism() - 1)));
+  const budget = new BodyBudget(BODIES_HELD_MAX * bodyBytesMax);
+  const clock = systemClock;
+  const api = new RestApi({ mesh, handles, models, decoder, budget, clock, bodyBytesMax, timeoutMs, cors });
+  const app = createServer(api);
+  await app.listen({ host, port: restPort });
+  const { port } = app.server.address() as AddressInfo;
+  const shownHost = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
+  return {
+    restUrl: `http://${shownHost.includes(':') ? `[${shownHost}]` : shownHost}:${port}`,
+    close: async () => {
+      await app.close();
+      handles.close();
+      await decoder.close();
+    },
+  };
+}

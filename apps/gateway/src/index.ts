@@ -1,0 +1,2 @@
+export { startGateway, type Gateway, type GatewayOptions } from './compose.ts';
+export type { ModelDirectory, ModelStatus, ModelVersionState } from './model-directory.ts';

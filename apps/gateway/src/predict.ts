@@ -1,0 +1,60 @@
+/** A predict request from its body to its answer. */
+import { setImmediate } from 'node:timers/promises';
+import type { MeshModel } from '@shoal/mesh/client';
+import { MeshError } from '@shoal/protocol';
+import { writePredictResponse } from './json/predict-response.ts';
+import type { PredictDecoder } from './predict-decoder.ts';
+import { RestError, type RestAnswer } from './rest-answer.ts';
+
+/** How long an answer is written before others get their turn. */
+const WRITE_SLICE_MS = 5;
+
+export interface PredictCall {
+  readonly model: MeshModel;
+  readonly body: Buffer;
+  readonly decoder: PredictDecoder;
+  readonly deadlineMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** @throws RestError 400 for what the request has wrong, MeshError for what goes wrong in the mesh */
+export async function predict({ model, body, decoder, deadlineMs, signal }: PredictCall): Promise<RestAnswer> {
+  const startedAtMs = performance.now();
+  const request = await worded(decoder.decode(body, model.info.signatures, signal));
+  const remainingMs = deadlineMs - (performance.now() - startedAtMs);
+  if (remainingMs <= 0) throw new MeshError('DEADLINE', `decoding the request took the ${deadlineMs} ms it had`);
+  const { outputs } = await model.predictTraced(request.inputs, {
+    signature: request.signatureName,
+    deadlineMs: Math.ceil(remainingMs),
+    signal,
+  });
+  const pieces: Buffer[] = [];
+  let sliceStartMs = performance.now();
+  try {
+    for (const piece of writePredictResponse(request.layout, outputs)) {
+      pieces.push(Buffer.from(piece));
+      if (performance.now() - sliceStartMs > WRITE_SLICE_MS) {
+        await setImmediate();
+        sliceStartMs = performance.now();
+      }
+    }
+  } catch (error) {
+    throw wordedError(error);
+  }
+  return { status: 200, body: Buffer.concat(pieces) };
+}
+
+/** The codec words its refusals as TensorFlow Serving does: they go to the caller as they are, all as INVALID_ARGUMENT. */
+async function worded<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw wordedError(error);
+  }
+}
+
+function wordedError(error: unknown): Error {
+  const meshError = MeshError.from(error);
+  const isWorded = meshError.code === 'BAD_INPUT' || meshError.code === 'SIGNATURE_NOT_FOUND';
+  return isWorded ? new RestError(400, meshError.reason, { cause: error }) : meshError;
+}

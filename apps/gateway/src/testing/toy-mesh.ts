@@ -1,0 +1,322 @@
+/** A mesh without nodes or coordinator, for the gateway's own tests: a few toy models that compute where they are asked. */
+import {
+  MeshError,
+  peerId,
+  type ModelInfo,
+  type NamedTensors,
+  type PlacementMessage,
+  type ReasonCode,
+  type Signature,
+  type TensorData,
+} from '@shoal/protocol';
+import type { Mesh, MeshModel, ModelInput, ModelOptions, Prediction, PredictOptions } from '@shoal/mesh/client';
+import type { ModelStatus } from '../model-directory.ts';
+
+interface ToyModel {
+  readonly info: ModelInfo;
+  readonly labels: readonly string[];
+  /** Why no node serves it, or null. */
+  readonly unserved: ReasonCode | null;
+  run(inputs: NamedTensors, options: PredictOptions): Promise<NamedTensors> | NamedTensors;
+}
+
+export interface ToyMesh extends Mesh {
+  readonly directory: () => Promise<readonly ModelStatus[]>;
+  /** Questions put to the coordinator. */
+  readonly lookups: number;
+  /** Requests that their callers have called off. */
+  readonly cancelled: number;
+  /** Requests under way. */
+  readonly underWay: number;
+  /** Registers another version of `half_plus_two`, which adds `offset` instead of 2. */
+  addHalfPlus(version: number, offset: number): void;
+  /** Withdraws a version, as the coordinator does when its folder goes. */
+  remove(model: string, version: number): void;
+  /** Takes all labels away. */
+  dropLabels(): void;
+  /** From now on no question to the coordinator is answered. */
+  loseCoordinator(): void;
+}
+
+const spec = (dtype: 'float32' | 'int32' | 'bool' | 'string', shape: number[] | null, tensor: string) => ({
+  dtype,
+  shape,
+  tensor,
+});
+
+function info(model: string, version: number, signatures: Record<string, Signature>): ModelInfo {
+  return { model, version, signatures, classNames: null, rowsIndependent: true, weightBytes: 8 };
+}
+
+const floats = (shape: readonly number[], data: Float32Array): TensorData => ({ dtype: 'float32', shape, data });
+const only = (inputs: NamedTensors, name: string): TensorData => {
+  const tensor = inputs[name];
+  if (tensor === undefined) throw new MeshError('BAD_INPUT', `input "${name}" is missing`);
+  return tensor;
+};
+
+function halfPlus(version: number, offset: number, labels: readonly string[] = []): ToyModel {
+  return {
+    info: info('half_plus_two', version, {
+      serving_default: { inputs: { x: spec('float32', [-1], 'x:0') }, outputs: { y: spec('float32', [-1], 'y:0') } },
+      pictures: {
+        inputs: { x: spec('float32', [-1, 224, 224, 3], 'x:0') },
+        outputs: { y: spec('float32', [-1, 224, 224, 3], 'y:0') },
+      },
+      any: { inputs: { x: spec('float32', null, 'x:0') }, outputs: { y: spec('float32', null, 'y:0') } },
+    }),
+    labels,
+    unserved: null,
+    run: (inputs) => {
+      const { shape, data } = only(inputs, 'x');
+      return {
+        y: floats(
+          shape,
+          (data as Float32Array).map((x) => x / 2 + offset),
+        ),
+      };
+    },
+  };
+}
+
+/** y=x/2+2; two inputs and outputs; texts; integers; truths; one that never answers; one unserved; one that breaks. */
+function toyModels(): ToyModel[] {
+  const vectors = { inputs: { x: spec('float32', [-1], 'x:0') }, outputs: { y: spec('float32', [-1], 'y:0') } };
+  return [
+    halfPlus(1, 2, ['stable']),
+    {
+      info: info('sum_and_product', 1, {
+        serving_default: {
+          inputs: { a: spec('float32', [-1, 2], 'a:0'), b: spec('float32', [-1, 2], 'b:0') },
+          outputs: { sum: spec('float32', [-1, 2], 'sum:0'), product: spec('float32', [-1, 2], 'product:0') },
+        },
+      }),
+      labels: [],
+      unserved: null,
+      run: (inputs) => {
+        const { shape, data } = only(inputs, 'a');
+        const other = only(inputs, 'b').data as Float32Array;
+        const numbers = data as Float32Array;
+        return {
+          sum: floats(
+            shape,
+            numbers.map((value, i) => value + (other[i] ?? 0)),
+          ),
+          product: floats(
+            shape,
+            numbers.map((value, i) => value * (other[i] ?? 0)),
+          ),
+        };
+      },
+    },
+    {
+      info: info('upper', 1, {
+        serving_default: {
+          inputs: { text: spec('string', [-1], 'text:0') },
+          outputs: { upper: spec('string', [-1], 'upper:0'), raw_bytes: spec('string', [-1], 'raw:0') },
+        },
+      }),
+      labels: [],
+      unserved: null,
+      run: (inputs) => {
+        const text = only(inputs, 'text');
+        const upper = (text.data as readonly string[]).map((word) => word.toUpperCase());
+        return { upper: { ...text, data: upper }, raw_bytes: text };
+      },
+    },
+    {
+      info: info('double', 1, {
+        serving_default: {
+          inputs: { n: spec('int32', [-1, 2], 'n:0') },
+          outputs: { doubled: spec('int32', [-1, 2], 'doubled:0') },
+        },
+      }),
+      labels: [],
+      unserved: null,
+      run: (inputs) => {
+        const n = only(inputs, 'n');
+        return { doubled: { ...n, data: (n.data as Int32Array).map((value) => 2 * value) } };
+      },
+    },
+    {
+      info: info('not', 1, {
+        serving_default: { inputs: { b: spec('bool', [-1], 'b:0') }, outputs: { n: spec('bool', [-1], 'n:0') } },
+      }),
+      labels: [],
+      unserved: null,
+      run: (inputs) => {
+        const b = only(inputs, 'b');
+        return { n: { ...b, data: (b.data as Uint8Array).map((value) => 1 - value) } };
+      },
+    },
+    {
+      info: info('never', 1, { serving_default: vectors }),
+      labels: [],
+      unserved: null,
+      run: (_inputs, { signal, deadlineMs = 30_000 }) =>
+        new Promise((_resolve, reject) => {
+          const timer = setTimeout(
+            () => reject(new MeshError('DEADLINE', `no result in ${deadlineMs} ms`)),
+            deadlineMs,
+          );
+          signal?.addEventListener('abort', () => {
+            clearTimeout(timer);
+            reject(new MeshError('CANCELLED'));
+          });
+        }),
+    },
+    {
+      info: info('deaf', 1, { serving_default: vectors }),
+      labels: [],
+      unserved: null,
+      run: () => new Promise(() => {}),
+    },
+    {
+      info: info('unserved', 1, { serving_default: vectors }),
+      labels: [],
+      unserved: 'NO_CAPACITY',
+      run: () => {
+        throw new MeshError('NO_CAPACITY');
+      },
+    },
+    {
+      info: info('broken', 1, { serving_default: vectors }),
+      labels: [],
+      unserved: null,
+      run: () => {
+        throw new TypeError('a bug of ours');
+      },
+    },
+    {
+      info: info('ragged', 1, {
+        serving_default: {
+          inputs: { x: spec('float32', [-1], 'x:0') },
+          outputs: { a: spec('float32', [-1], 'a:0'), b: spec('float32', [-1], 'b:0') },
+        },
+      }),
+      labels: [],
+      unserved: null,
+      run: (inputs) => ({ a: only(inputs, 'x'), b: floats([1], Float32Array.of(1)) }),
+    },
+  ];
+}
+
+/** The part of the SDK's own check of its input that the gateway leaves to it. */
+function checkShapes(signature: Signature | undefined, inputs: NamedTensors): void {
+  for (const [name, { shape: expected }] of Object.entries(signature?.inputs ?? {})) {
+    const { shape } = only(inputs, name);
+    if (expected === null) continue;
+    if (shape.length !== expected.length || expected.some((size, i) => size !== -1 && size !== shape[i])) {
+      throw new MeshError(
+        'BAD_INPUT',
+        `input "${name}": shape is [${shape.join(',')}], expected [${expected.join(',')}]`,
+      );
+    }
+  }
+}
+
+class ToyMeshClient implements ToyMesh {
+  readonly peerId = peerId('toy');
+  readonly name = 'toy';
+  readonly state = 'open';
+  lookups = 0;
+  cancelled = 0;
+  underWay = 0;
+  #isLost = false;
+  #models = toyModels();
+  readonly #listeners = new Set<(placement: PlacementMessage) => void>();
+
+  readonly directory = (): Promise<readonly ModelStatus[]> =>
+    Promise.resolve(
+      this.#models.map(({ info: { model, version }, unserved, labels }) => ({
+        model,
+        version,
+        state: unserved === null ? ('AVAILABLE' as const) : ('LOADING' as const),
+        code: unserved,
+        reason: unserved === null ? null : 'no node is ready',
+        labels,
+      })),
+    );
+
+  addHalfPlus(version: number, offset: number): void {
+    this.#models.push(halfPlus(version, offset));
+  }
+
+  remove(model: string, version: number): void {
+    this.#models = this.#models.filter(({ info: known }) => known.model !== model || known.version !== version);
+    for (const listener of this.#listeners) {
+      listener({ type: 'placement', model, version, epoch: 1, stages: [], code: 'VERSION_NOT_FOUND' });
+    }
+  }
+
+  dropLabels(): void {
+    this.#models = this.#models.map((model) => ({ ...model, labels: [] }));
+  }
+
+  loseCoordinator(): void {
+    this.#isLost = true;
+  }
+
+  model(name: string, { version, label }: ModelOptions = {}): Promise<MeshModel> {
+    this.lookups++;
+    if (this.#isLost) return Promise.reject(new MeshError('COORDINATOR_LOST'));
+    const versions = this.#models
+      .filter((model) => model.info.model === name)
+      .sort((a, b) => b.info.version - a.info.version);
+    if (versions.length === 0) return Promise.reject(new MeshError('MODEL_NOT_FOUND'));
+    if (label !== undefined) {
+      const labelled = versions.find((model) => model.labels.includes(label));
+      return labelled === undefined
+        ? Promise.reject(new MeshError('LABEL_NOT_FOUND'))
+        : Promise.resolve(this.#handle(labelled));
+    }
+    const found = version === undefined ? versions[0] : versions.find((model) => model.info.version === version);
+    return found === undefined
+      ? Promise.reject(new MeshError('VERSION_NOT_FOUND'))
+      : Promise.resolve(this.#handle(found));
+  }
+
+  on(): () => void {
+    return () => {};
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #handle(toy: ToyModel): MeshModel {
+    const { model, version } = toy.info;
+    const predictTraced = async (input: unknown, options: PredictOptions = {}): Promise<Prediction<TensorData>> => {
+      const inputs = input as NamedTensors;
+      checkShapes(toy.info.signatures[options.signature ?? 'serving_default'], inputs);
+      const cancel = (): void => void this.cancelled++;
+      options.signal?.addEventListener('abort', cancel);
+      this.underWay++;
+      try {
+        const outputs = await toy.run(inputs, options);
+        return { requestId: 'toy', outputs, totalMs: 0, microbatches: [] };
+      } finally {
+        this.underWay--;
+        options.signal?.removeEventListener('abort', cancel);
+      }
+    };
+    return {
+      info: toy.info,
+      placement: { type: 'placement', model, version, epoch: 1, stages: [] },
+      predictTraced: predictTraced as MeshModel['predictTraced'],
+      predict: () => Promise.reject(new MeshError('INTERNAL', 'the gateway wants outputs by name')),
+      predictStream: (_inputs: Iterable<ModelInput<TensorData>>) => {
+        throw new MeshError('INTERNAL', 'the gateway sends one request at a time');
+      },
+      predictStreamTraced: (_inputs: Iterable<ModelInput<TensorData>>) => {
+        throw new MeshError('INTERNAL', 'the gateway sends one request at a time');
+      },
+      onPlacement: (listener) => {
+        this.#listeners.add(listener);
+        return () => this.#listeners.delete(listener);
+      },
+    } as MeshModel;
+  }
+}
+
+export const toyMesh = (): ToyMesh => new ToyMeshClient();
