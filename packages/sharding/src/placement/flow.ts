@@ -2,7 +2,7 @@
  * How many rows a placement passes: maximum flow from client to client through replicas and the links between them
  * (Dinic, Soviet Math. Doklady 11, 1970), on the layered network that a placement is.
  */
-import { nodeRate } from './problem.ts';
+import { nodeRate, pairRate } from './problem.ts';
 import type { Problem } from './problem.ts';
 
 /** A stage in numbers of a problem: cuts `[from, to)` and the indices of the nodes that hold it. */
@@ -43,7 +43,6 @@ export function throughput(problem: Problem, groups: readonly Group[]): number {
 
 /** Whether every link carries its part of `rate` when each stage spreads it over its members by their rates. */
 function sharedEvenly(problem: Problem, groups: readonly Group[], rate: number): boolean {
-  const { bytes, pair, nodeCount } = problem;
   for (let k = 1; k < groups.length; k++) {
     const before = groups[k - 1]!;
     const after = groups[k]!;
@@ -53,7 +52,7 @@ function sharedEvenly(problem: Problem, groups: readonly Group[], rate: number):
       const leaving = (rate * nodeRate(problem, i, before.from, before.to)) / beforeRate;
       for (const j of after.members) {
         const carried = (leaving * nodeRate(problem, j, after.from, after.to)) / afterRate;
-        if (carried * bytes[after.from]! > pair[i * nodeCount + j]! * (1 + 1e-12)) return false;
+        if (carried > pairRate(problem, i, j, after.from) * (1 + 1e-12)) return false;
       }
     }
   }
@@ -84,8 +83,7 @@ export function maximumFlow(problem: Problem, groups: readonly Group[], limit: n
       else {
         const next = groups[k + 1]!;
         next.members.forEach((j, other) => {
-          const carries = problem.pair[i * problem.nodeCount + j]! / problem.bytes[group.to]!;
-          network.addArc(entry + 1, first[k + 1]! + 2 * other, Math.min(limit, carries));
+          network.addArc(entry + 1, first[k + 1]! + 2 * other, Math.min(limit, pairRate(problem, i, j, group.to)));
         });
       }
     });

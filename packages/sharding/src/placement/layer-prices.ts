@@ -56,7 +56,10 @@ function seekPrices(problem: Problem, coarse: CutRanges): Float64Array {
   const { cuts, nodeCount, rates } = coarse;
   const spans = cuts.length - 1;
   const { cost, cutCount } = problem;
-  const price = Float64Array.from({ length: spans }, (_, c) => (cost[cuts[c + 1]!]! - cost[cuts[c]!]!) / cost[cutCount]!);
+  const price = Float64Array.from(
+    { length: spans },
+    (_, c) => (cost[cuts[c + 1]!]! - cost[cuts[c]!]!) / cost[cutCount]!,
+  );
   const covered = new Float64Array(spans + 1);
   const before = new Float64Array(spans + 1);
   const bestWorth = new Float64Array(nodeCount);

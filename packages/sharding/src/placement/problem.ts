@@ -12,7 +12,7 @@
 import { checkLink, checkNodes } from './mesh.ts';
 import type { Links, NodeProfile } from './mesh.ts';
 import { checkProfile } from './profile.ts';
-import type { ModelProfile } from './profile.ts';
+import type { LayerProfile, ModelProfile } from './profile.ts';
 
 export interface Problem {
   readonly profile: ModelProfile;
@@ -23,18 +23,19 @@ export interface Problem {
   readonly cuts: Int32Array;
   /** Σ computeMs of the layers before each cut. */
   readonly cost: Float64Array;
+  /** Σ weightBytes of the layers before each cut, shared constants aside. */
+  readonly weight: Float64Array;
   /** Bytes a row carries over each cut. */
   readonly bytes: Float64Array;
-  /** The nearest earlier cut with fewer bytes, or -1. */
-  readonly thinner: Int32Array;
   readonly nodeCount: number;
   readonly speed: Float64Array;
   /** `reach[i * (cutCount + 1) + from]`: the last cut to which node i can hold and run the layers after `from`; `from` if none. */
   readonly reach: Int32Array;
-  /** Bytes/ms that node i may receive from, and send to, all nodes together. */
-  readonly receive: Float64Array;
-  readonly send: Float64Array;
-  readonly client: Float64Array;
+  /** `into[cut * nodeCount + i]`: rows/ms that node i can receive over the cut, from the client at cut 0. */
+  readonly into: Float64Array;
+  /** `outOf[cut * nodeCount + i]`: rows/ms that node i can send over the cut, to the client at the last cut. */
+  readonly outOf: Float64Array;
+  readonly clientBytesPerMs: Float64Array;
   readonly clientRttMs: Float64Array;
   /** `pair[i * nodeCount + j]`: bytes/ms from i to j. */
   readonly pair: Float64Array;
@@ -48,46 +49,45 @@ export function compileProblem(profile: ModelProfile, nodes: readonly NodeProfil
   checkProfile(profile);
   checkNodes(nodes);
   const cuts = Int32Array.from(profile.legal.flatMap((legal, k) => (legal ? [k] : [])));
-  const prefix = new Float64Array(profile.layers.length + 1);
-  profile.layers.forEach((layer, i) => (prefix[i + 1] = prefix[i]! + layer.computeMs));
-  const cost = Float64Array.from(cuts, (k) => prefix[k]!);
+  const sumBefore = (of: (layer: LayerProfile) => number): Float64Array => {
+    const prefix = new Float64Array(profile.layers.length + 1);
+    profile.layers.forEach((layer, i) => (prefix[i + 1] = prefix[i]! + of(layer)));
+    return Float64Array.from(cuts, (k) => prefix[k]!);
+  };
   const bytes = Float64Array.from(cuts, (k) => profile.bytesAtCut[k]!);
   return {
     profile,
     nodes,
     cutCount: cuts.length - 1,
     cuts,
-    cost,
+    cost: sumBefore((layer) => layer.computeMs),
+    weight: sumBefore((layer) => layer.weightBytes),
     bytes,
-    thinner: thinnerCuts(bytes),
     nodeCount: nodes.length,
     speed: Float64Array.from(nodes, (node) => node.speed),
     reach: reachOf(profile, nodes, cuts),
-    ...linkArrays(nodes, links),
+    ...linkArrays(nodes, links, bytes),
   };
 }
 
 /** Rows/ms that node i can pass through `[from, to)`, single links aside. */
 export function nodeRate(problem: Problem, i: number, from: number, to: number): number {
-  const { cost, bytes, cutCount, speed, receive, send, client } = problem;
-  const into = from === 0 ? client[i]! : receive[i]!;
-  const out = to === cutCount ? client[i]! : send[i]!;
-  return Math.min(speed[i]! / (cost[to]! - cost[from]!), into / bytes[from]!, out / bytes[to]!);
+  const { cost, nodeCount } = problem;
+  return Math.min(
+    problem.speed[i]! / (cost[to]! - cost[from]!),
+    problem.into[from * nodeCount + i]!,
+    problem.outOf[to * nodeCount + i]!,
+  );
+}
+
+/** Rows/ms that the link from i to j carries over a cut. */
+export function pairRate(problem: Problem, i: number, j: number, cut: number): number {
+  return perRow(problem.pair[i * problem.nodeCount + j]!, problem.bytes[cut]!);
 }
 
 /** The last cut to which node i can hold the layers after `from`. */
 export function reachFrom(problem: Problem, i: number, from: number): number {
   return problem.reach[i * (problem.cutCount + 1) + from]!;
-}
-
-function thinnerCuts(bytes: Float64Array): Int32Array {
-  const thinner = new Int32Array(bytes.length);
-  for (let k = 0; k < bytes.length; k++) {
-    let earlier = k - 1;
-    while (earlier >= 0 && bytes[earlier]! >= bytes[k]!) earlier = thinner[earlier]!;
-    thinner[k] = earlier;
-  }
-  return thinner;
 }
 
 function reachOf(profile: ModelProfile, nodes: readonly NodeProfile[], cuts: Int32Array): Int32Array {
@@ -164,10 +164,12 @@ function supportedReach(profile: ModelProfile, lacks: readonly string[], cuts: I
   return reach;
 }
 
-function linkArrays(
-  nodes: readonly NodeProfile[],
-  links: Links,
-): Pick<Problem, 'receive' | 'send' | 'client' | 'clientRttMs' | 'pair' | 'rttMs' | 'pairsMatter'> {
+type LinkArrays = Pick<
+  Problem,
+  'into' | 'outOf' | 'clientBytesPerMs' | 'clientRttMs' | 'pair' | 'rttMs' | 'pairsMatter'
+>;
+
+function linkArrays(nodes: readonly NodeProfile[], links: Links, bytes: Float64Array): LinkArrays {
   const n = nodes.length;
   checkLink(links.default, 'links.default');
   const pair = new Float64Array(n * n);
@@ -187,13 +189,22 @@ function linkArrays(
       receive[j] = Math.max(receive[j]!, link.bytesPerMs);
     }
   }
-  const client = new Float64Array(n);
+  const clientBytesPerMs = new Float64Array(n);
   const clientRttMs = new Float64Array(n);
   for (let i = 0; i < n; i++) {
     const known = links.client?.(nodes[i]!.id);
     const link = known === undefined ? links.default : checkLink(known, `links.client(${nodes[i]!.id})`);
-    client[i] = link.bytesPerMs;
+    clientBytesPerMs[i] = link.bytesPerMs;
     clientRttMs[i] = link.rttMs;
+  }
+  const last = bytes.length - 1;
+  const into = new Float64Array(bytes.length * n);
+  const outOf = new Float64Array(bytes.length * n);
+  for (let k = 0; k <= last; k++) {
+    for (let i = 0; i < n; i++) {
+      into[k * n + i] = perRow(k === 0 ? clientBytesPerMs[i]! : receive[i]!, bytes[k]!);
+      outOf[k * n + i] = perRow(k === last ? clientBytesPerMs[i]! : send[i]!, bytes[k]!);
+    }
   }
   let pairsMatter = false;
   for (let i = 0; i < n && !pairsMatter; i++) {
@@ -201,5 +212,10 @@ function linkArrays(
       if (i !== j && pair[i * n + j]! < Math.min(send[i]!, receive[j]!)) pairsMatter = true;
     }
   }
-  return { receive, send, client, clientRttMs, pair, rttMs, pairsMatter };
+  return { into, outOf, clientBytesPerMs, clientRttMs, pair, rttMs, pairsMatter };
+}
+
+/** Rows/ms that a link carries; rows without bytes pass at once, also over a link without limit. */
+function perRow(bytesPerMs: number, bytes: number): number {
+  return bytes === 0 ? Infinity : bytesPerMs / bytes;
 }

@@ -56,7 +56,8 @@ export function checkProfile(profile: ModelProfile): void {
     checkSize(layer.weightBytes, `layers[${i}].weightBytes`);
     checkSize(layer.workingBytes, `layers[${i}].workingBytes`);
   });
-  if (!profile.layers.some((layer) => layer.computeMs > 0)) throw new RangeError('layers need computeMs above 0 somewhere');
+  if (!profile.layers.some((layer) => layer.computeMs > 0))
+    throw new RangeError('layers need computeMs above 0 somewhere');
   profile.bytesAtCut.forEach((bytes, k) => checkSize(bytes, `bytesAtCut[${k}]`));
   if (profile.legal[0] !== true || profile.legal[count] !== true) {
     throw new RangeError(`legal[0] and legal[${count}] must be true`);
@@ -72,7 +73,8 @@ export function checkProfile(profile: ModelProfile): void {
 }
 
 export function checkSize(value: number, field: string): void {
-  if (!Number.isFinite(value) || value < 0) throw new RangeError(`${field} must be finite and at least 0, got ${value}`);
+  if (!Number.isFinite(value) || value < 0)
+    throw new RangeError(`${field} must be finite and at least 0, got ${value}`);
 }
 
 /** What holding `range` takes: weights, copies of shared constants, and the largest working memory of its layers. */

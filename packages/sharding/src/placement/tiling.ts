@@ -1,164 +1,267 @@
 /**
- * A strong heuristic for any number of nodes: tilings of the chain from a fluid model of the mesh, nodes assigned to
- * their stages, cuts moved while that helps.
+ * A heuristic for any number of nodes: tilings of the chain from a fluid model of the mesh and from whoever offers some,
+ * nodes assigned to their stages, cuts moved while that helps. Links between single pairs are left aside.
  */
-import { assign, level, slowest, stageRates } from './assign.ts';
+import { assign, evenPrices, level, pricedBound, priceStages, slowest } from './assign.ts';
 import type { Assignment } from './assign.ts';
 import type { Group } from './flow.ts';
 import { nodeRate, reachFrom } from './problem.ts';
 import type { Problem } from './problem.ts';
-import type { Shape } from './subset.ts';
+import { thinnestCuts } from './ranges.ts';
+import type { Shape } from './shape.ts';
 
-const FLUID_CUTS_MAX = 72;
-/** Shares of the mesh's speed that must be able to hold every stage of a first tiling. */
+/** Shares of the mesh's rate that must be able to hold every stage of a first tiling. */
 const HOLDING_SHARES = [0, 0.3, 0.5, 0.7, 0.85, 0.95, 1];
+const FLUID_CUTS_MAX = 72;
 /** What a stage more must gain: fewer stages mean fewer hops and less loss by nodes being indivisible. */
 const STAGE_PENALTY = 0.002;
+const PRICE_STEPS_COLD = 40;
+const PRICE_STEPS_WARM = 12;
 const LEVEL_STEPS = 24;
-/** Elementary steps that moving cuts may take, in rates computed: keeps 256 nodes well under a second. */
-const WORK_MAX = 600_000;
+const CLIMBS = 4;
+/** How many of a tiling's neighbours are tried, best bound first, before it counts as a summit. */
+const TRIALS = 12;
 
-interface Candidate {
+export interface Candidate {
+  /** Cuts, the first and the last included. */
   readonly tiling: readonly number[];
   readonly assignment: Assignment;
+  /** Price of each stage. */
+  readonly price: Float64Array;
+  /** Rows/ms of the slowest stage. */
   readonly value: number;
 }
 
-/** A placement of high `slowestGroupRate`, or undefined where no tiling was found whose every stage has a node. */
-export function searchTilings(problem: Problem, shape: Shape, more: number[][] = [], WORK = WORK_MAX): readonly Group[] | undefined {
-  const seen = new Map<string, Candidate>();
-  let work = 0;
-  const evaluate = (tiling: readonly number[]): Candidate => {
-    const key = tiling.join(',');
-    const known = seen.get(key);
+export class TilingSearch {
+  readonly #problem: Problem;
+  readonly #shape: Shape;
+  readonly #seen = new Map<string, Candidate>();
+  readonly #climbed = new Set<string>();
+  readonly #rows = new Map<number, Float64Array>();
+  #work = 0;
+
+  constructor(problem: Problem, shape: Shape) {
+    this.#problem = problem;
+    this.#shape = shape;
+  }
+
+  offer(tilings: Iterable<readonly number[]>): void {
+    for (const tiling of tilings) if (this.#allowed(tiling.length - 1)) this.#evaluate(tiling);
+  }
+
+  /** Moves cuts of the best tilings until nothing helps or `workMax` more rates were looked at. */
+  climb(workMax: number): void {
+    const end = this.#work + workMax;
+    for (const start of this.best(CLIMBS)) {
+      let at: Candidate | undefined = start;
+      while (at !== undefined && !this.#climbed.has(keyOf(at.tiling)) && this.#work < end) {
+        this.#climbed.add(keyOf(at.tiling));
+        at = this.#step(at, end);
+      }
+    }
+  }
+
+  /** Up to `count` candidates, best first, whose every stage has a node. */
+  best(count: number): readonly Candidate[] {
+    return [...this.#seen.values()]
+      .filter((candidate) => candidate.value > 0)
+      .sort((a, b) => b.value - a.value)
+      .slice(0, count);
+  }
+
+  /** The rates of all nodes on a stage. */
+  row(from: number, to: number): Float64Array {
+    const key = from * (this.#problem.cutCount + 1) + to;
+    let row = this.#rows.get(key);
+    if (row === undefined) {
+      row = new Float64Array(this.#problem.nodeCount);
+      for (let i = 0; i < row.length; i++) {
+        if (reachFrom(this.#problem, i, from) >= to) row[i] = nodeRate(this.#problem, i, from, to);
+      }
+      this.#rows.set(key, row);
+      this.#work += row.length;
+    }
+    return row;
+  }
+
+  #rowsOf(tiling: readonly number[]): Float64Array[] {
+    return Array.from({ length: tiling.length - 1 }, (_, k) => this.row(tiling[k]!, tiling[k + 1]!));
+  }
+
+  #allowed(stages: number): boolean {
+    return stages >= this.#shape.stagesMin && stages <= this.#shape.stagesMax && stages <= this.#problem.nodeCount;
+  }
+
+  #evaluate(tiling: readonly number[], warm?: Float64Array): Candidate {
+    const key = keyOf(tiling);
+    const known = this.#seen.get(key);
     if (known !== undefined) return known;
-    const stages = tiling.length - 1;
-    const rates = stageRates(problem, tiling);
-    const assignment = assign(rates, stages, problem.nodeCount, shape.replicasMax);
-    level(rates, problem.nodeCount, assignment, LEVEL_STEPS, shape.replicasMax);
-    work += rates.length;
-    const candidate = { tiling, assignment, value: slowest(assignment.total) };
-    seen.set(key, candidate);
+    const rows = this.#rowsOf(tiling);
+    const steps = warm === undefined ? PRICE_STEPS_COLD : PRICE_STEPS_WARM;
+    const { price } = priceStages(rows, warm ?? evenPrices(rows), steps);
+    const assignment = assign(rows, price, this.#shape.replicasMax);
+    level(rows, assignment, LEVEL_STEPS, this.#shape.replicasMax);
+    this.#work += steps * rows.length * this.#problem.nodeCount;
+    const candidate = { tiling, assignment, price, value: slowest(assignment.total) };
+    this.#seen.set(key, candidate);
     return candidate;
-  };
-  const starts = [...firstTilings(problem, shape), ...more].map(evaluate).sort((a, b) => b.value - a.value);
-  if (starts[0] === undefined) return undefined;
-  let best = starts[0];
-  for (const start of starts.slice(0, 3)) {
-    let at = start;
-    for (;;) {
-      let next = at;
-      for (const tiling of neighbours(problem, shape, at)) {
-        if (work > WORK) break;
-        const found = evaluate(tiling);
-        if (found.value > next.value * (1 + (found.tiling.length > at.tiling.length ? STAGE_PENALTY : 1e-6))) { next = found; break; }
-      }
-      if (next === at) break;
-      at = next;
-    }
-    if (at.value > best.value) best = at;
   }
-  const rates = stageRates(problem, best.tiling);
-  level(rates, problem.nodeCount, best.assignment, 400, shape.replicasMax);
-  return slowest(best.assignment.total) > 0 ? groupsOf(best) : undefined;
-}
 
-function groupsOf(candidate: Candidate): readonly Group[] {
-  return candidate.tiling.slice(0, -1).map((from, k) => ({
-    from,
-    to: candidate.tiling[k + 1]!,
-    members: Array.from(candidate.assignment.stageOf.keys()).filter((i) => candidate.assignment.stageOf[i] === k),
-  }));
-}
-
-/** Shortest paths over cuts where a stage costs the time per row that the whole mesh would need for it. */
-function firstTilings(problem: Problem, shape: Shape): number[][] {
-  const cuts = thinnestCuts(problem, FLUID_CUTS_MAX);
-  const m = cuts.length;
-  const time = new Float64Array(m * m).fill(Infinity);
-  const share = new Float64Array(m * m);
-  let speed = 0;
-  for (let i = 0; i < problem.nodeCount; i++) speed += problem.speed[i]!;
-  for (let f = 0; f < m - 1; f++) {
-    for (let t = f + 1; t < m; t++) {
-      let rate = 0;
-      let holding = 0;
-      for (let i = 0; i < problem.nodeCount; i++) {
-        if (reachFrom(problem, i, cuts[f]!) < cuts[t]!) continue;
-        rate += nodeRate(problem, i, cuts[f]!, cuts[t]!);
-        holding += problem.speed[i]!;
+  /** A better neighbour. Prices of the layers under the present tiling bound what each neighbour can reach. */
+  #step(at: Candidate, end: number): Candidate | undefined {
+    const { cost } = this.#problem;
+    const priceOf = (tiling: readonly number[]): Float64Array => {
+      const price = new Float64Array(tiling.length - 1);
+      let old = 0;
+      for (let k = 0; k < price.length; k++) {
+        for (let from = tiling[k]!; from < tiling[k + 1]!;) {
+          while (at.tiling[old + 1]! <= from) old++;
+          const to = Math.min(tiling[k + 1]!, at.tiling[old + 1]!);
+          const whole = cost[at.tiling[old + 1]!]! - cost[at.tiling[old]!]!;
+          price[k]! += whole > 0 ? (at.price[old]! * (cost[to]! - cost[from]!)) / whole : 0;
+          from = to;
+        }
       }
-      if (rate === 0) continue;
-      time[f * m + t] = 1 / rate;
-      share[f * m + t] = holding / speed;
+      return price;
+    };
+    const hopeful: { tiling: readonly number[]; price: Float64Array; bound: number }[] = [];
+    for (const tiling of this.#neighbours(at)) {
+      if (this.#seen.has(keyOf(tiling))) continue;
+      const price = priceOf(tiling);
+      const bound = pricedBound(this.#rowsOf(tiling), price);
+      this.#work += price.length * this.#problem.nodeCount;
+      const least = at.value * (1 + (tiling.length > at.tiling.length ? STAGE_PENALTY : 1e-6));
+      if (bound > least) hopeful.push({ tiling, price, bound });
+      if (this.#work > end) break;
     }
+    hopeful.sort((a, b) => b.bound - a.bound);
+    for (const { tiling, price } of hopeful.slice(0, TRIALS)) {
+      const found = this.#evaluate(tiling, price);
+      if (found.value > at.value * (1 + (tiling.length > at.tiling.length ? STAGE_PENALTY : 1e-6))) return found;
+      if (this.#work > end) return undefined;
+    }
+    return undefined;
   }
-  const whole = problem.cost[problem.cutCount]! / speed;
-  const tilings = new Map<string, number[]>();
-  for (const least of HOLDING_SHARES) {
-    const sum = new Float64Array(m).fill(Infinity);
-    const before = new Int32Array(m).fill(-1);
-    sum[0] = 0;
-    for (let t = 1; t < m; t++) {
-      for (let f = 0; f < t; f++) {
-        if (share[f * m + t]! < least - 1e-9) continue;
-        const through = sum[f]! + time[f * m + t]! + STAGE_PENALTY * whole;
-        if (through < sum[t]!) {
-          sum[t] = through;
-          before[t] = f;
+
+  *#neighbours({ tiling }: Candidate): Generator<readonly number[]> {
+    const stages = tiling.length - 1;
+    for (let k = 0; k < stages; k++) {
+      const from = tiling[k]!;
+      const to = tiling[k + 1]!;
+      if (k > 0) {
+        for (const by of [1, 2, 3, 5, 8]) {
+          if (from + by < to) yield tiling.toSpliced(k, 1, from + by);
+          if (from - by > tiling[k - 1]!) yield tiling.toSpliced(k, 1, from - by);
+        }
+        if (this.#allowed(stages - 1)) yield tiling.toSpliced(k, 1);
+      }
+      for (const part of [0.5, 0.25, 0.75]) {
+        const cut = this.#cutAt(from, to, part);
+        if (cut <= from || cut >= to) continue;
+        const split = tiling.toSpliced(k + 1, 0, cut);
+        if (this.#allowed(stages + 1)) yield split;
+        // One cut taken out elsewhere for the one put in.
+        for (let other = 1; other < split.length - 1; other++) {
+          if (other !== k + 1) yield split.toSpliced(other, 1);
         }
       }
     }
-    if (sum[m - 1] === Infinity) continue;
-    const tiling = [problem.cutCount];
-    for (let t = m - 1; t > 0; t = before[t]!) tiling.unshift(cuts[before[t]!]!);
-    tilings.set(tiling.join(','), tiling);
   }
-  void shape;
+
+  /** The first cut at which `part` of the cost of a stage is done. */
+  #cutAt(from: number, to: number, part: number): number {
+    const { cost } = this.#problem;
+    const done = cost[from]! + part * (cost[to]! - cost[from]!);
+    let cut = from + 1;
+    while (cut < to - 1 && cost[cut]! < done) cut++;
+    return cut;
+  }
+}
+
+export function groupsOf({ tiling, assignment }: Candidate): readonly Group[] {
+  return tiling.slice(0, -1).map((from, k) => {
+    const members: number[] = [];
+    assignment.stageOf.forEach((stage, i) => {
+      if (stage === k) members.push(i);
+    });
+    return { from, to: tiling[k + 1]!, members };
+  });
+}
+
+/** Tilings to start from. */
+export function firstTilings(problem: Problem, shape: Shape): number[][] {
+  const tilings = fluidTilings(problem, shape);
+  // Where a stage has one node, the fluid says little: chains of even stages as well.
+  if (shape.replicasMax === 1) tilings.push(...evenTilings(problem, shape));
+  return tilings;
+}
+
+/** Stages of about the same cost, for a doubling number of them. */
+function evenTilings(problem: Problem, shape: Shape): number[][] {
+  const { cost, cutCount } = problem;
+  const stagesMax = Math.min(shape.stagesMax, problem.nodeCount, cutCount);
+  const tilings: number[][] = [];
+  for (let stages = shape.stagesMin; stages <= stagesMax; stages = Math.ceil(stages * 1.5)) {
+    const tiling = [0];
+    for (let k = 1; k < stages; k++) {
+      let cut = tiling.at(-1)! + 1;
+      while (cut < cutCount - (stages - k) && cost[cut]! < (k / stages) * cost[cutCount]!) cut++;
+      tiling.push(cut);
+    }
+    tilings.push([...tiling, cutCount]);
+  }
+  return tilings;
+}
+
+/**
+ * Shortest paths over cuts where a stage costs the time per row that the whole mesh would need for it, once for each share of
+ * the mesh that has to be able to hold every stage.
+ */
+function fluidTilings(problem: Problem, shape: Shape): number[][] {
+  const cuts = thinnestCuts(problem, FLUID_CUTS_MAX);
+  const m = cuts.length;
+  const total = new Float64Array(m * m);
+  let most = 0;
+  for (let i = 0; i < problem.nodeCount; i++) {
+    most += problem.speed[i]!;
+    for (let f = 0; f < m - 1; f++) {
+      const reach = reachFrom(problem, i, cuts[f]!);
+      for (let t = f + 1; t < m && cuts[t]! <= reach; t++)
+        total[f * m + t]! += nodeRate(problem, i, cuts[f]!, cuts[t]!);
+    }
+  }
+  const whole = problem.cost[problem.cutCount]! / most;
+  const tilings = new Map<string, number[]>();
+  // With a forced number of stages all tilings have it; otherwise one more level stands for any number.
+  const levels = Math.min(Math.max(shape.stagesMin, 1), m - 1);
+  for (const share of HOLDING_SHARES) {
+    const sum = new Float64Array((levels + 1) * m).fill(Infinity);
+    const before = new Int32Array((levels + 1) * m).fill(-1);
+    sum[0] = 0;
+    for (let t = 1; t < m; t++) {
+      for (let f = 0; f < t; f++) {
+        const rate = total[f * m + t]!;
+        const cost = problem.cost[cuts[t]!]! - problem.cost[cuts[f]!]!;
+        if (rate === 0 || rate * cost < most * share * (1 - 1e-9)) continue;
+        for (let s = 0; s <= levels; s++) {
+          if (s === levels && shape.stagesMax === levels) continue;
+          const next = Math.min(s + 1, levels);
+          const through = sum[s * m + f]! + 1 / rate + STAGE_PENALTY * whole;
+          if (through < sum[next * m + t]!) {
+            sum[next * m + t] = through;
+            before[next * m + t] = s * m + f;
+          }
+        }
+      }
+    }
+    if (sum[levels * m + m - 1] === Infinity) continue;
+    const tiling: number[] = [];
+    for (let at = levels * m + m - 1; at >= 0; at = before[at]!) tiling.unshift(cuts[at % m]!);
+    tilings.set(keyOf(tiling), tiling);
+  }
   return [...tilings.values()];
 }
 
-/** Tilings one step away, those that relieve the slowest stage first. */
-function* neighbours(problem: Problem, shape: Shape, from: Candidate): Generator<readonly number[]> {
-  const { tiling, assignment } = from;
-  const stages = tiling.length - 1;
-  const order = Array.from({ length: stages }, (_, k) => k).sort((a, b) => assignment.total[a]! - assignment.total[b]!);
-  const replaced = (at: number, removed: number, ...inserted: number[]): number[] => tiling.toSpliced(at, removed, ...inserted);
-  for (const k of order) {
-    const a = tiling[k]!;
-    const b = tiling[k + 1]!;
-    for (const by of [1, 2, 4, 8]) {
-      if (k > 0) {
-        if (a + by < b) yield replaced(k, 1, a + by);
-        if (a - by > tiling[k - 1]!) yield replaced(k, 1, a - by);
-      }
-      if (k < stages - 1) {
-        if (b - by > a) yield replaced(k + 1, 1, b - by);
-        if (b + by < tiling[k + 2]!) yield replaced(k + 1, 1, b + by);
-      }
-    }
-    if (stages > shape.stagesMin && k > 0) yield replaced(k, 1);
-    if (stages > shape.stagesMin && k < stages - 1) yield replaced(k + 1, 1);
-    if (stages < shape.stagesMax && stages < problem.nodeCount) {
-      for (const part of [0.5, 0.25, 0.75]) {
-        const middle = problem.cost[a]! + part * (problem.cost[b]! - problem.cost[a]!);
-        let cut = a + 1;
-        while (cut < b - 1 && problem.cost[cut]! < middle) cut++;
-        if (cut > a && cut < b) yield replaced(k + 1, 0, cut);
-      }
-    }
-  }
-}
-
-/** The thinnest cut of each of a number of spans of equal cost, and both ends. */
-export function thinnestCuts(problem: Problem, cutsMax: number): Int32Array {
-  const { cutCount, cost, bytes } = problem;
-  if (cutCount + 1 <= cutsMax) return Int32Array.from({ length: cutCount + 1 }, (_, k) => k);
-  const spans = cutsMax - 2;
-  const best = new Int32Array(spans).fill(-1);
-  for (let k = 1; k < cutCount; k++) {
-    const span = Math.min(spans - 1, Math.floor((spans * cost[k]!) / cost[cutCount]!));
-    if (best[span]! < 0 || bytes[k]! < bytes[best[span]!]!) best[span] = k;
-  }
-  return Int32Array.from([0, ...best.filter((k) => k > 0), cutCount]);
+function keyOf(tiling: readonly number[]): string {
+  return tiling.join(',');
 }

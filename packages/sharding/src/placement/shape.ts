@@ -1,0 +1,9 @@
+/** What a mode allows: numbers of stages and of nodes for each. */
+export interface Shape {
+  readonly stagesMin: number;
+  readonly stagesMax: number;
+  /** Most nodes that may hold one stage. */
+  readonly replicasMax: number;
+}
+
+export const ANY_SHAPE: Shape = { stagesMin: 1, stagesMax: Infinity, replicasMax: Infinity };
