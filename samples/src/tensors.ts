@@ -9,7 +9,7 @@ export function runModel(model: tf.LayersModel | tf.GraphModel, inputs: NamedTen
     const tensors = inputNames.map((name) => {
       const input = inputs[name];
       if (input === undefined) throw new Error(`no input "${name}", the model has ${inputNames.join(', ')}`);
-      return tf.tensor(input.data as tf.TensorLike, [...input.shape], input.dtype);
+      return tf.tensor(input.data, [...input.shape], input.dtype);
     });
     const result = model.predict(tensors);
     return Array.isArray(result) ? result : [result as tf.Tensor];

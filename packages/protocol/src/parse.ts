@@ -19,7 +19,7 @@ export function parseWith<Schema extends z.ZodMiniType>(
   code: ReasonCode = 'BAD_FRAME',
 ): z.infer<Schema> {
   const parsed = schema.safeParse(value, { error: describeIssue });
-  if (parsed.success) return parsed.data as z.infer<Schema>;
+  if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   const path = issue === undefined || issue.path.length === 0 ? 'value' : issue.path.map(String).join('.');
   const text = `${path}: ${issue?.message ?? 'invalid'}`;

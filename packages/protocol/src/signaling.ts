@@ -219,7 +219,7 @@ const tensorSpecSchema = z.strictObject({
 export const signatureSchema: z.ZodMiniType<Signature> = z.strictObject({
   inputs: z.record(z.string(), tensorSpecSchema),
   outputs: z.record(z.string(), tensorSpecSchema),
-}) as unknown as z.ZodMiniType<Signature>;
+});
 
 /** The facts of a model version that a caller needs. */
 export const modelInfoSchema = z.strictObject({
