@@ -81,10 +81,7 @@ for (const ending of ['crash', 'close'] as const) {
     expect(Object.keys(report.rowsByNode).sort()).toEqual(names);
     // Half of the nodes are gone: what the dead one would have done takes its survivor as long again.
     expect(report.totalMs).toBeLessThan(2 * healthy.totalMs + 5000);
-    test.info().annotations.push({
-      type: 'measured',
-      description: `${Math.round(healthy.totalMs)} ms with both, ${Math.round(report.totalMs)} ms with the kill`,
-    });
+    measured(`${Math.round(healthy.totalMs)} ms with both, ${Math.round(report.totalMs)} ms with the kill`);
     await page.context().close();
     for (const tab of tabs) await tab.context.close();
   });

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -56,6 +56,18 @@ describe('a good version', () => {
     await repository.scan();
     await Promise.all([repository.scan(), repository.scan()]);
     expect(added).toHaveLength(1);
+  });
+
+  test('whose files change under its number is withdrawn and taken in anew; a new time alone changes nothing', async () => {
+    await repository.scan();
+    const file = join(folder, 'half_plus_two/1/model.json');
+    await utimes(file, new Date(), new Date(0));
+    await repository.scan();
+    expect(added).toHaveLength(1);
+    await writeFile(file, `${await readFile(file, 'utf8')} `);
+    await repository.scan();
+    expect(removed).toEqual(['half_plus_two/1']);
+    expect(added).toHaveLength(2);
   });
 
   test('is withdrawn with its folder', async () => {

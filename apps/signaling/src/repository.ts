@@ -101,9 +101,13 @@ export class Repository {
     try {
       const config = await readServingConfig(folder);
       const read = await readModelVersion(model, version, versionFolder, config);
+      const before = this.#known.get(key)?.version;
       this.#refused.delete(key);
       this.#known.set(key, { version: read, fingerprint, labels: config.labels ?? {} });
       wanted.add(key);
+      if (before?.manifestDigest === read.manifestDigest) return true;
+      // Other files under the same number are another model: nobody keeps the old one.
+      if (before !== undefined) this.#listener.removed(key);
       this.#listener.added(read);
       return true;
     } catch (error) {
