@@ -3,6 +3,8 @@ import {
   DATA_MESSAGE_BYTES_MAX,
   elementCount,
   MeshError,
+  TENSOR_RANK_MAX,
+  type DType,
   type ModelInfo,
   type NamedTensors,
   type Signature,
@@ -12,6 +14,15 @@ import {
 
 /** Room that one message leaves for a palette's table and a little more. */
 const MESSAGE_SLACK_BYTES = 64 * 1024;
+/** The wire writes a dimension in 31 bits. */
+const DIMENSION_MAX = 0x7fff_ffff;
+const BYTES_PER_ELEMENT = { float32: 4, int32: 4, bool: 1, string: 4 } as const;
+const DATA_OF = {
+  float32: 'Float32Array',
+  int32: 'Int32Array',
+  bool: 'Uint8Array',
+  string: 'array of strings',
+} as const;
 
 /** A checked request: what to send, and how it may be cut. */
 export interface CheckedInputs {
@@ -54,52 +65,70 @@ export function checkInputs(info: ModelInfo, signature: Signature, tensors: Name
     const sizes = Object.entries(tensors).map(([name, tensor]) => `${name}: ${tensor.shape[0] ?? 'scalar'}`);
     throw new MeshError('BAD_INPUT', `inputs differ in their batch size: ${sizes.join(', ')}`);
   }
-  const bytes = Object.values(tensors).reduce((sum, tensor) => sum + bytesOf(tensor), 0);
   const bytesMax = DATA_MESSAGE_BYTES_MAX - MESSAGE_SLACK_BYTES;
-  const rowBytes = splittable ? bytes / rows : bytes;
+  const parts = splittable ? rows : 1;
+  const rowBytes = Object.values(tensors).reduce((sum, tensor) => sum + partBytesMax(tensor, parts), 0);
   if (rowBytes > bytesMax) {
     const what = splittable ? 'one row of the inputs has' : 'the inputs have';
-    throw new MeshError('TOO_LARGE', `${what} ${Math.ceil(rowBytes)} bytes, limit ${bytesMax} bytes`);
+    throw new MeshError('TOO_LARGE', `${what} ${rowBytes} bytes, limit ${bytesMax} bytes`);
   }
-  return {
-    tensors,
-    rows: splittable ? rows : 1,
-    splittable,
-    rowsMax: rowBytes === 0 ? Number.MAX_SAFE_INTEGER : Math.floor(bytesMax / rowBytes),
-  };
+  // The answer is one message as well.
+  const messageRowBytes = Math.max(1, rowBytes, splittable ? outputRowBytes(signature) : 0);
+  const rowsMax = Math.max(1, Math.floor(bytesMax / messageRowBytes));
+  return { tensors, rows: parts, splittable, rowsMax };
 }
 
 function checkTensor(name: string, tensor: TensorData, spec: TensorSpec): void {
-  if (tensor.dtype !== spec.dtype) {
-    throw new MeshError('BAD_INPUT', `input "${name}": dtype is ${tensor.dtype}, expected ${spec.dtype}`);
+  const bad = (what: string): MeshError => new MeshError('BAD_INPUT', `input "${name}": ${what}`);
+  const { dtype, shape, data } = tensor;
+  if (dtype !== spec.dtype) throw bad(`dtype is ${dtype}, expected ${spec.dtype}`);
+  if (!isDataOf(dtype, data)) throw bad(`data is no ${DATA_OF[dtype]}, as dtype ${dtype} needs`);
+  if (spec.shape !== null && !fits(shape, spec.shape)) {
+    throw bad(`shape is [${shape.join(',')}], expected [${spec.shape.join(',')}]`);
   }
-  if (spec.shape !== null && !fits(tensor.shape, spec.shape)) {
-    throw new MeshError(
-      'BAD_INPUT',
-      `input "${name}": shape is [${tensor.shape.join(',')}], expected [${spec.shape.join(',')}]`,
-    );
+  if (shape.length > TENSOR_RANK_MAX) throw bad(`rank is ${shape.length}, limit ${TENSOR_RANK_MAX}`);
+  for (const size of shape) {
+    if (!Number.isInteger(size) || size < 0 || size > DIMENSION_MAX) {
+      throw bad(`shape has a dimension of ${size}, limit a whole number up to ${DIMENSION_MAX}`);
+    }
   }
-  for (const size of tensor.shape) {
-    if (!Number.isInteger(size) || size < 0)
-      throw new MeshError('BAD_INPUT', `input "${name}": shape has a dimension of ${size}`);
+  const elements = elementCount(shape);
+  if (data.length !== elements) {
+    throw bad(`data has ${data.length} elements, shape [${shape.join(',')}] needs ${elements}`);
   }
-  const elements = elementCount(tensor.shape);
-  if (tensor.data.length !== elements) {
-    throw new MeshError(
-      'BAD_INPUT',
-      `input "${name}": data has ${tensor.data.length} elements, shape [${tensor.shape.join(',')}] needs ${elements}`,
-    );
-  }
+}
+
+/** Typed data is known by its tag, which is the same for arrays of another frame or thread. */
+function isDataOf(dtype: DType, data: unknown): boolean {
+  if (dtype === 'string') return Array.isArray(data) && data.every((text) => typeof text === 'string');
+  return ArrayBuffer.isView(data) && Object.prototype.toString.call(data) === `[object ${DATA_OF[dtype]}]`;
 }
 
 const fits = (shape: readonly number[], expected: readonly number[]): boolean =>
   shape.length === expected.length && expected.every((size, i) => size === -1 || size === shape[i]);
 
-/** Bytes of a tensor in the largest encoding it may travel in. */
-function bytesOf(tensor: TensorData): number {
-  if (ArrayBuffer.isView(tensor.data)) return tensor.data.byteLength;
-  // UTF-8 takes at most three bytes per UTF-16 unit.
-  return tensor.data.reduce((sum, text) => sum + 4 + 3 * text.length, 0);
+/** Bytes of the largest of so many equal parts of a tensor's elements, in the largest encoding it may travel in. */
+function partBytesMax({ data }: TensorData, parts: number): number {
+  if (ArrayBuffer.isView(data)) return data.byteLength / parts;
+  const partElements = data.length / parts;
+  let most = 0;
+  for (let start = 0; start < data.length; start += partElements) {
+    let bytes = 0;
+    // UTF-8 takes at most three bytes per UTF-16 unit.
+    for (let i = start; i < start + partElements; i++) bytes += 4 + 3 * (data[i] ?? '').length;
+    most = Math.max(most, bytes);
+  }
+  return most;
+}
+
+/** Bytes that a row of the outputs takes at least, as far as their shapes are known. */
+function outputRowBytes({ outputs }: Signature): number {
+  let bytes = 0;
+  for (const { shape, dtype } of Object.values(outputs)) {
+    const row = shape?.slice(1);
+    if (row?.every((size) => size >= 0) === true) bytes += elementCount(row) * BYTES_PER_ELEMENT[dtype];
+  }
+  return bytes;
 }
 
 /** Rows `[start, end)` of a tensor along its first dimension; typed data is a view. */
