@@ -1,16 +1,16 @@
-/** Decodes small predict requests at once, and large ones in threads, so that no picture holds up everybody else. */
+/** Decodes small requests at once, and large ones in threads, so that no picture holds up everybody else. */
 import { Worker } from 'node:worker_threads';
-import { MeshError, type ModelInfo } from '@shoal/protocol';
-import type { DecodeReply, DecodeTask } from './decode-thread.ts';
-import { readPredictRequest, type PredictRequest } from './json/predict-request.ts';
-import type { PredictDecoder } from './predict-decoder.ts';
+import { MeshError } from '@shoal/protocol';
+import type { DecodeReply } from './decode-thread.ts';
+import { readInferRequest, type InferRequest } from './json/infer-request.ts';
+import type { DecodeTask, RequestDecoder } from './request-decoder.ts';
 
 /** Below this, decoding takes at most a few milliseconds, and handing over costs more than it saves. */
 const LARGE_BODY_BYTES = 256 * 1024;
 
 interface Job {
   readonly task: DecodeTask;
-  readonly resolve: (request: PredictRequest) => void;
+  readonly resolve: (request: InferRequest) => void;
   readonly reject: (error: MeshError) => void;
 }
 
@@ -19,7 +19,7 @@ interface Thread {
   job: Job | null;
 }
 
-export class DecodePool implements PredictDecoder {
+export class DecodePool implements RequestDecoder {
   readonly #threadsMax: number;
   readonly #threads = new Set<Thread>();
   readonly #waiting = new Set<Job>();
@@ -30,11 +30,12 @@ export class DecodePool implements PredictDecoder {
     this.#threadsMax = threadsMax;
   }
 
-  async decode(body: Buffer, signatures: ModelInfo['signatures'], signal: AbortSignal): Promise<PredictRequest> {
-    if (body.length < LARGE_BODY_BYTES) return readPredictRequest(body, signatures);
+  async decode(task: DecodeTask, signal: AbortSignal): Promise<InferRequest> {
+    const { verb, body, signatures } = task;
+    if (body.length < LARGE_BODY_BYTES) return readInferRequest(verb, body, signatures);
     return new Promise((resolve, reject) => {
       if (this.#isClosed) return reject(new MeshError('CLOSED', 'the gateway is closed'));
-      const job: Job = { task: { body, signatures }, resolve, reject };
+      const job: Job = { task, resolve, reject };
       this.#waiting.add(job);
       // What a thread has begun is soon done; what nobody began is taken back.
       signal.addEventListener('abort', () => this.#waiting.delete(job), { once: true });

@@ -8,8 +8,9 @@ import { readBody } from './body-reader.ts';
 import type { ModelDirectory } from './model-directory.ts';
 import type { ModelHandles } from './model-handles.ts';
 import { listAnswer, metadataAnswer, readyAnswer, statusAnswer } from './model-status.ts';
-import { predict } from './predict.ts';
-import type { PredictDecoder } from './predict-decoder.ts';
+import { infer } from './infer.ts';
+import type { Verb } from './json/infer-request.ts';
+import type { RequestDecoder } from './request-decoder.ts';
 import { errorAnswer, RestError, type RestAnswer } from './rest-answer.ts';
 import { parseRoute, type ModelSpec } from './route.ts';
 
@@ -17,7 +18,7 @@ export interface RestApiParts {
   readonly mesh: Pick<Mesh, 'state'>;
   readonly handles: ModelHandles;
   readonly models: ModelDirectory;
-  readonly decoder: PredictDecoder;
+  readonly decoder: RequestDecoder;
   readonly budget: BodyBudget;
   readonly clock: Clock;
   readonly bodyBytesMax: number;
@@ -51,8 +52,7 @@ export class RestApi {
     const route = parseRoute(method, path);
     switch (route.type) {
       case 'infer':
-        if (route.verb !== 'predict') throw new RestError(501, `${route.verb} is not implemented`);
-        return this.#predict(request, route.spec, signal);
+        return this.#infer(route.verb, request, route.spec, signal);
       case 'status':
         return statusAnswer(route.spec, await this.#inTime(this.#parts.models(), signal));
       case 'metadata':
@@ -64,7 +64,7 @@ export class RestApi {
     }
   }
 
-  async #predict(request: IncomingMessage, spec: ModelSpec, signal: AbortSignal): Promise<RestAnswer> {
+  async #infer(verb: Verb, request: IncomingMessage, spec: ModelSpec, signal: AbortSignal): Promise<RestAnswer> {
     const { handles, decoder, budget, bodyBytesMax, timeoutMs } = this.#parts;
     const model = await this.#inTime(handles.get(spec), signal);
     const account = budget.open();
@@ -72,7 +72,7 @@ export class RestApi {
     const work = new AbortController();
     try {
       const body = await readBody(request, request.headers, bodyBytesMax, account);
-      const result = predict({ model, body, decoder, deadlineMs: timeoutMs, signal: work.signal });
+      const result = infer({ verb, model, body, decoder, deadlineMs: timeoutMs, signal: work.signal });
       return await this.#inTime(result, signal);
     } finally {
       work.abort();

@@ -2,6 +2,7 @@
  * Paths of TensorFlow Serving's REST API, by the regular expressions of `http_rest_api_util.cc`, and the few that
  * the gateway adds under `/v1/shoal/`.
  */
+import type { Verb } from './json/infer-request.ts';
 import { RestError } from './rest-answer.ts';
 
 /** Which version of a model is meant: the one named, the one labelled, else the latest. */
@@ -10,8 +11,6 @@ export interface ModelSpec {
   readonly version?: number;
   readonly label?: string;
 }
-
-export type Verb = 'classify' | 'regress' | 'predict';
 
 export type Route =
   | { readonly type: 'infer'; readonly verb: Verb; readonly spec: ModelSpec }

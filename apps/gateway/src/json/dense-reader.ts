@@ -4,7 +4,9 @@
  * AddValueToTensor), followed by the place in the request and the shape that the signature promises.
  */
 import { MeshError, TENSOR_RANK_MAX, type DType, type TensorData, type TensorSpec } from '@shoal/protocol';
-import { decodeUtf8, OPEN_ARRAY, OPEN_OBJECT, type JsonReader } from './json-reader.ts';
+import { base64Text, readBase64Object } from './base64.ts';
+import { isLossy, lossText } from './float32-loss.ts';
+import { OPEN_ARRAY, type JsonReader } from './json-reader.ts';
 
 /** TensorFlow's names of the element types (`DataTypeString`). */
 const TENSORFLOW_NAMES: Readonly<Record<DType, string>> = {
@@ -14,13 +16,8 @@ const TENSORFLOW_NAMES: Readonly<Record<DType, string>> = {
   string: 'string',
 };
 
-const FLOAT32_MAX = 3.4028234663852886e38;
-/** Integers up to this size are all exact float32s. */
-const FLOAT32_INTEGER_MAX = 2 ** 24;
 /** Twice the error that `readNumber` may leave in a number with more digits than it takes in. */
 const TRUNCATION = 4e-15;
-/** From this on rapidjson holds an integer as a double, and TensorFlow Serving lets it lose digits. */
-const UINT64_END = 2 ** 64;
 const ELEMENTS_AT_FIRST = 16;
 
 type Numbers = Float32Array | Int32Array | Uint8Array;
@@ -133,11 +130,7 @@ export class DenseReader {
     if (!reader.isExact && Math.fround(value * (1 - TRUNCATION)) !== Math.fround(value * (1 + TRUNCATION))) {
       value = reader.exactNumber();
     }
-    const size = Math.abs(value);
-    if (size > FLOAT32_MAX && size !== Number.POSITIVE_INFINITY) this.#refuseLoss(reader, level);
-    if (reader.isInteger && size > FLOAT32_INTEGER_MAX && size < UINT64_END) {
-      if (BigInt(reader.numberText()) !== BigInt(Math.fround(value))) this.#refuseLoss(reader, level);
-    }
+    if (isLossy(reader, value)) this.#refuse(lossText(reader), level);
     if (this.#elements === this.#values.length) this.#grow();
     this.#values[this.#elements++] = value;
   }
@@ -172,14 +165,8 @@ export class DenseReader {
       reader.at = start;
       return this.#refuse(`JSON Value: ${reader.snippet()} not formatted correctly for base64 data`, level);
     }
-    const bytes = decodeBase64(base64);
-    if (bytes === null) return this.#refuse('Unable to base64 decode', level);
-    try {
-      return decodeUtf8(bytes);
-    } catch {
-      // String tensors travel as UTF-8 text from node to node: other bytes would arrive changed.
-      return this.#refuse('The base64 data is not UTF-8 text, which string tensors are limited to', level);
-    }
+    const { text, refusal } = base64Text(base64);
+    return text ?? this.#refuse(refusal, level);
   }
 
   #grow(): void {
@@ -191,11 +178,6 @@ export class DenseReader {
   #refuseType(kind: string, text: string, level: number): never {
     const expected = TENSORFLOW_NAMES[this.#spec.dtype];
     return this.#refuse(`JSON Value: ${text} Type: ${kind} is not of expected type: ${expected}`, level);
-  }
-
-  #refuseLoss(reader: JsonReader, level: number): never {
-    const text = reader.numberText();
-    return this.#refuse(`Cannot convert JSON value: ${text} to float without loss of precision.`, level);
   }
 
   #refuseDepth(level: number): never {
@@ -217,24 +199,4 @@ function allocate(dtype: DType, elements: number): Numbers {
   if (dtype === 'float32') return new Float32Array(elements);
   if (dtype === 'int32') return new Int32Array(elements);
   return new Uint8Array(dtype === 'bool' ? elements : 0);
-}
-
-/**
- * The text of `{"b64": "<text>"}`, the one object that is a value, or null with the cursor anywhere.
- * @throws MeshError BAD_INPUT for what is no JSON
- */
-export function readBase64Object(reader: JsonReader): string | null {
-  if (!reader.enter(OPEN_OBJECT) || reader.readKey() !== 'b64' || reader.kind() !== 'String') return null;
-  const text = reader.readString();
-  return reader.nextMember() ? null : text;
-}
-
-/** As `absl::Base64Unescape` reads it: white space passes, padding may be left out. */
-function decodeBase64(text: string): Buffer | null {
-  const compact = text.replaceAll(/[ \t\r\n]/g, '');
-  const letters = compact.replace(/={1,2}$/, '');
-  const isPadded = letters.length !== compact.length;
-  if (!/^[A-Za-z0-9+/]*$/.test(letters) || letters.length % 4 === 1) return null;
-  if (isPadded && compact.length % 4 !== 0) return null;
-  return Buffer.from(letters, 'base64');
 }

@@ -2,9 +2,11 @@
  * The body of a predict request as TensorFlow Serving reads it (`json_tensor.cc`, FillPredictRequestFromJson):
  * tensors by row under `instances`, or by column under `inputs`, for the signature that `signature_name` names.
  */
-import { DEFAULT_SIGNATURE, MeshError, type ModelInfo, type NamedTensors, type Signature } from '@shoal/protocol';
-import { DenseReader, readBase64Object } from './dense-reader.ts';
+import { MeshError, type ModelInfo, type NamedTensors, type Signature } from '@shoal/protocol';
+import { readBase64Object } from './base64.ts';
+import { DenseReader } from './dense-reader.ts';
 import { JsonReader, OPEN_ARRAY, OPEN_OBJECT } from './json-reader.ts';
+import { badInput, findSignature, readMembers } from './request-members.ts';
 
 /** How tensors are laid out in the request, hence in its answer. */
 export type TensorLayout = 'row' | 'column';
@@ -15,25 +17,18 @@ export interface PredictRequest {
   readonly inputs: NamedTensors;
 }
 
-/** Where the members of the request's object begin; the first of a name counts. */
-interface RequestMembers {
-  readonly signatureName: string | undefined;
-  readonly instancesAt: number | undefined;
-  readonly inputsAt: number | undefined;
-}
-
 /**
  * @param body UTF-8
  * @throws MeshError BAD_INPUT or SIGNATURE_NOT_FOUND, with the reason in TensorFlow Serving's words
  */
 export function readPredictRequest(body: Uint8Array, signatures: ModelInfo['signatures']): PredictRequest {
   const reader = new JsonReader(body);
-  const members = findMembers(reader);
-  const signatureName = members.signatureName || DEFAULT_SIGNATURE;
+  const { signatureName, offsets } = readMembers(reader);
   const signature = findSignature(signatures, signatureName);
-  const { instancesAt, inputsAt } = members;
+  const instancesAt = offsets.get('instances');
+  const inputsAt = offsets.get('inputs');
   if (instancesAt !== undefined && inputsAt !== undefined) {
-    throw bad("Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist");
+    throw badInput("Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist");
   }
   if (instancesAt !== undefined) {
     reader.at = instancesAt;
@@ -43,49 +38,12 @@ export function readPredictRequest(body: Uint8Array, signatures: ModelInfo['sign
     reader.at = inputsAt;
     return { layout: 'column', signatureName, inputs: readInputs(reader, signature) };
   }
-  throw bad("Missing 'inputs' or 'instances' key");
-}
-
-const bad = (text: string): MeshError => new MeshError('BAD_INPUT', text);
-
-/** @throws MeshError SIGNATURE_NOT_FOUND */
-export function findSignature(signatures: ModelInfo['signatures'], name: string): Signature {
-  const signature = Object.hasOwn(signatures, name) ? signatures[name] : undefined;
-  if (signature !== undefined) return signature;
-  throw new MeshError('SIGNATURE_NOT_FOUND', `Serving signature name: "${name}" not found in signature def`);
-}
-
-function findMembers(reader: JsonReader): RequestMembers {
-  if (reader.next() === undefined) throw bad('JSON Parse error: The document is empty');
-  if (reader.kind() !== 'Object') throw bad(`JSON Value: ${reader.snippet()} Is not object`);
-  let signatureName: string | undefined;
-  let instancesAt: number | undefined;
-  let inputsAt: number | undefined;
-  if (reader.enter(OPEN_OBJECT)) {
-    do {
-      const key = reader.readKey();
-      if (key === 'instances') {
-        instancesAt ??= reader.at;
-      } else if (key === 'inputs') {
-        inputsAt ??= reader.at;
-      } else if (key === 'signature_name' && signatureName === undefined) {
-        if (reader.kind() !== 'String') {
-          throw bad(
-            `JSON Value: ${reader.snippet()} not formatted correctly. 'signature_name' key must be a string value.`,
-          );
-        }
-        signatureName = reader.readString();
-        continue;
-      }
-      reader.skipValue();
-    } while (reader.nextMember());
-  }
-  return { signatureName, instancesAt, inputsAt };
+  throw badInput("Missing 'inputs' or 'instances' key");
 }
 
 function readInstances(reader: JsonReader, signature: Signature): NamedTensors {
-  if (reader.kind() !== 'Array') throw bad("Expecting 'instances' to be an list/array");
-  if (!reader.enter(OPEN_ARRAY)) throw bad("No values in 'instances' array");
+  if (reader.kind() !== 'Array') throw badInput("Expecting 'instances' to be an list/array");
+  if (!reader.enter(OPEN_ARRAY)) throw badInput("No values in 'instances' array");
   return isObjectRow(reader) ? readObjectRows(reader, signature) : readPlainRows(reader, signature);
 }
 
@@ -101,14 +59,14 @@ function isObjectRow(reader: JsonReader): boolean {
 function readPlainRows(reader: JsonReader, signature: Signature): NamedTensors {
   const [only, ...others] = Object.entries(signature.inputs);
   if (only === undefined || others.length > 0) {
-    throw bad(
+    throw badInput(
       'instances is a plain list, but expecting list of objects as multiple input tensors required as per tensorinfo_map',
     );
   }
   const [name, spec] = only;
   const tensor = new DenseReader(name, spec, 1, reader.bytes.length - reader.at);
   do {
-    if (isObjectRow(reader)) throw bad(`Expecting value/list but got object at item ${tensor.rows} of input list`);
+    if (isObjectRow(reader)) throw badInput(`Expecting value/list but got object at item ${tensor.rows} of input list`);
     try {
       tensor.read(reader);
     } catch (error) {
@@ -127,7 +85,7 @@ function readObjectRows(reader: JsonReader, signature: Signature): NamedTensors 
   );
   let row = 0;
   do {
-    if (!isObjectRow(reader)) throw bad(`Expecting object but got list at item ${row} of input list`);
+    if (!isObjectRow(reader)) throw badInput(`Expecting object but got list at item ${row} of input list`);
     const start = reader.at;
     const names = new Set<string>();
     if (reader.enter(OPEN_OBJECT)) {
@@ -135,8 +93,8 @@ function readObjectRows(reader: JsonReader, signature: Signature): NamedTensors 
         const name = reader.readKey();
         try {
           const tensor = tensors.get(name);
-          if (tensor === undefined) throw bad(`JSON object: does not have named input: ${name}`);
-          if (names.has(name)) throw bad(`JSON object: has named input twice: ${name}`);
+          if (tensor === undefined) throw badInput(`JSON object: does not have named input: ${name}`);
+          if (names.has(name)) throw badInput(`JSON object: has named input twice: ${name}`);
           names.add(name);
           tensor.read(reader);
         } catch (error) {
@@ -147,7 +105,7 @@ function readObjectRows(reader: JsonReader, signature: Signature): NamedTensors 
     if (names.size !== tensors.size) {
       reader.at = start;
       const expected = [...tensors.keys()].sort().join(',');
-      throw bad(
+      throw badInput(
         `Failed to process element: ${row} of 'instances' list. JSON object: ${reader.snippet()} ` +
           `keys must be equal to: ${expected}`,
       );
@@ -160,7 +118,7 @@ function readObjectRows(reader: JsonReader, signature: Signature): NamedTensors 
 /** The refusal, with the element of `instances` that it is about. The syntax was checked before. */
 function inElement(where: string, error: unknown): MeshError {
   const { reason } = MeshError.from(error);
-  return bad(`Failed to process element: ${where} of 'instances' list. Error: INVALID_ARGUMENT: ${reason}`);
+  return badInput(`Failed to process element: ${where} of 'instances' list. Error: INVALID_ARGUMENT: ${reason}`);
 }
 
 function readInputs(reader: JsonReader, signature: Signature): NamedTensors {
@@ -168,7 +126,7 @@ function readInputs(reader: JsonReader, signature: Signature): NamedTensors {
   if (!isObjectRow(reader)) {
     const [only, ...others] = specs;
     if (only === undefined || others.length > 0) {
-      throw bad(
+      throw badInput(
         'inputs is a plain value/list, but expecting an object as multiple input tensors required as per tensorinfo_map',
       );
     }
@@ -194,7 +152,7 @@ function readInputs(reader: JsonReader, signature: Signature): NamedTensors {
   return Object.fromEntries(
     specs.map(([name]) => {
       const tensor = tensors.get(name);
-      if (tensor === undefined) throw bad(`Missing named input: ${name} in 'inputs' object.`);
+      if (tensor === undefined) throw badInput(`Missing named input: ${name} in 'inputs' object.`);
       return [name, tensor.finish()];
     }),
   );

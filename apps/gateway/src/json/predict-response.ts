@@ -13,9 +13,7 @@
 import { elementCount, MeshError, type NamedTensors, type TensorData } from '@shoal/protocol';
 import { float32Text } from './float32-text.ts';
 import type { TensorLayout } from './predict-request.ts';
-
-/** Size of the pieces handed out: small enough that writing one does not hold up the event loop. */
-const PIECE_CHARS = 64 * 1024;
+import { inPieces } from './text-pieces.ts';
 
 const indent = (depth: number): string => '    '.repeat(depth);
 
@@ -27,19 +25,6 @@ export function* writePredictResponse(layout: TensorLayout, outputs: NamedTensor
   const named = Object.entries(outputs);
   if (named.length === 0) throw new MeshError('INTERNAL', 'Cannot convert empty tensor map to JSON');
   yield* inPieces(layout === 'row' ? rows(named) : columns(named));
-}
-
-/** Small texts put together into pieces. */
-function* inPieces(texts: Iterable<string>): Generator<string, void> {
-  let piece = '';
-  for (const text of texts) {
-    piece += text;
-    if (piece.length >= PIECE_CHARS) {
-      yield piece;
-      piece = '';
-    }
-  }
-  yield piece;
 }
 
 function* rows(named: readonly (readonly [string, TensorData])[]): Generator<string, void> {

@@ -110,6 +110,25 @@ function toyModels(): ToyModel[] {
       },
     },
     {
+      info: {
+        ...info('flowers', 1, {
+          serving_default: {
+            inputs: { length: spec('float32', [-1, 2], 'length:0'), width: spec('int32', [-1], 'width:0') },
+            outputs: { probabilities: spec('float32', [-1, 2], 'probabilities:0') },
+          },
+        }),
+        classNames: ['rose', 'daisy'],
+      },
+      labels: [],
+      unserved: null,
+      run: (inputs) => {
+        const length = only(inputs, 'length');
+        const width = only(inputs, 'width').data as Int32Array;
+        const values = (length.data as Float32Array).map((value, i) => value / 8 + (width[i >> 1] ?? 0));
+        return { probabilities: { ...length, data: values } };
+      },
+    },
+    {
       info: info('upper', 1, {
         serving_default: {
           inputs: { text: spec('string', [-1], 'text:0') },

@@ -155,6 +155,40 @@ describe('predict', () => {
   });
 });
 
+describe('classify and regress', () => {
+  it("answers TensorFlow Serving's example of a regression character for character", async () => {
+    const body = '{"signature_name": "serving_default", "examples": [{"x": 1.0}, {"x": 2.0}]}';
+    const reply = await http.post('/v1/models/half_plus_two:regress', body);
+    expect([reply.status, reply.body]).toEqual([200, '{\n    "results": [2.5, 3.0]\n}']);
+  });
+
+  it("classifies by the model's class names", async () => {
+    const body = '{"context": {"width": 1}, "examples": [{"length": [2, 4]}]}';
+    const reply = await http.post('/v1/models/flowers/versions/1:classify', body);
+    expect(JSON.parse(reply.body)).toEqual({
+      results: [
+        [
+          ['rose', 1.25],
+          ['daisy', 1.5],
+        ],
+      ],
+    });
+  });
+
+  it('refuses in the same way as predict', async () => {
+    const reply = await http.post('/v1/models/half_plus_two:classify', '{"examples": [{"x": [1, 2.5]}]}');
+    expect([reply.status, reply.body]).toEqual([
+      400,
+      errorText('Unexpected element type in feature: x expecting type: int64'),
+    ]);
+    const other = await http.post('/v1/models/sum_and_product:regress', '{"examples": [{"a": [1, 2], "b": [1, 2]}]}');
+    expect([other.status, other.body]).toEqual([
+      400,
+      errorText('Expected regression signature outputs to contain "outputs"'),
+    ]);
+  });
+});
+
 describe('paths', () => {
   it.each([
     ['GET', '/v1/models', 400, 'Missing model name in request.'],

@@ -1,26 +1,30 @@
-/** A predict request from its body to its answer. */
+/** An inference request from its body to its answer. */
 import { setImmediate } from 'node:timers/promises';
 import type { MeshModel } from '@shoal/mesh/client';
-import { MeshError } from '@shoal/protocol';
+import { MeshError, type ModelInfo, type NamedTensors } from '@shoal/protocol';
+import type { InferRequest, Verb } from './json/infer-request.ts';
 import { writePredictResponse } from './json/predict-response.ts';
-import type { PredictDecoder } from './predict-decoder.ts';
+import { writeClassification, writeRegression } from './json/results-response.ts';
+import { inPieces } from './json/text-pieces.ts';
+import type { RequestDecoder } from './request-decoder.ts';
 import { RestError, type RestAnswer } from './rest-answer.ts';
 
 /** How long an answer is written before others get their turn. */
 const WRITE_SLICE_MS = 5;
 
-export interface PredictCall {
+export interface InferCall {
+  readonly verb: Verb;
   readonly model: MeshModel;
   readonly body: Buffer;
-  readonly decoder: PredictDecoder;
+  readonly decoder: RequestDecoder;
   readonly deadlineMs: number;
   readonly signal: AbortSignal;
 }
 
 /** @throws RestError 400 for what the request has wrong, MeshError for what goes wrong in the mesh */
-export async function predict({ model, body, decoder, deadlineMs, signal }: PredictCall): Promise<RestAnswer> {
+export async function infer({ verb, model, body, decoder, deadlineMs, signal }: InferCall): Promise<RestAnswer> {
   const startedAtMs = performance.now();
-  const request = await worded(decoder.decode(body, model.info.signatures, signal));
+  const request = await worded(decoder.decode({ verb, body, signatures: model.info.signatures }, signal));
   const remainingMs = deadlineMs - (performance.now() - startedAtMs);
   if (remainingMs <= 0) throw new MeshError('DEADLINE', `decoding the request took the ${deadlineMs} ms it had`);
   const { outputs } = await model.predictTraced(request.inputs, {
@@ -31,7 +35,7 @@ export async function predict({ model, body, decoder, deadlineMs, signal }: Pred
   const pieces: Buffer[] = [];
   let sliceStartMs = performance.now();
   try {
-    for (const piece of writePredictResponse(request.layout, outputs)) {
+    for (const piece of writeResponse(verb, request, outputs, model.info)) {
       pieces.push(Buffer.from(piece));
       if (performance.now() - sliceStartMs > WRITE_SLICE_MS) {
         await setImmediate();
@@ -42,6 +46,22 @@ export async function predict({ model, body, decoder, deadlineMs, signal }: Pred
     throw wordedError(error);
   }
   return { status: 200, body: Buffer.concat(pieces) };
+}
+
+function writeResponse(
+  verb: Verb,
+  { layout }: InferRequest,
+  outputs: NamedTensors,
+  { classNames }: ModelInfo,
+): Generator<string, void> {
+  switch (verb) {
+    case 'predict':
+      return writePredictResponse(layout, outputs);
+    case 'classify':
+      return inPieces(writeClassification(outputs, classNames));
+    case 'regress':
+      return inPieces(writeRegression(outputs));
+  }
 }
 
 /** The codec words its refusals as TensorFlow Serving does: they go to the caller as they are, all as INVALID_ARGUMENT. */
