@@ -172,7 +172,7 @@ export function level(
       // Somebody slower goes back in its place.
       for (const j of members) {
         const here = now + gain - row[j]!;
-        if (here <= best) continue;
+        if (here <= best || (k >= 0 && rows[k]![j] === 0)) continue;
         const there = k < 0 ? Infinity : left + rows[k]![j]!;
         if (there <= best) continue;
         best = Math.min(here, there);

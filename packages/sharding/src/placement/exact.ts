@@ -42,6 +42,24 @@ export function searchExactly(
   return new Search(problem, shape).run(startRate, bound, branchesMax);
 }
 
+/** What a placement costs to come about: bytes that node i must still fetch to hold `[from, to)`; grows with the range. */
+export type FetchBytes = (i: number, from: number, to: number) => number;
+
+/**
+ * The placement that passes at least `rate` rows/ms for the fewest bytes, if that is fewer than `bytesMax`; undefined where
+ * none was found. `proven` unless it gave up after `branchesMax` branches.
+ */
+export function searchCheapest(
+  problem: Problem,
+  shape: Shape,
+  rate: number,
+  fetchBytes: FetchBytes,
+  bytesMax: number,
+  branchesMax: number,
+): { readonly groups: readonly Group[] | undefined; readonly proven: boolean } {
+  return new Search(problem, shape).cheapest(rate, fetchBytes, bytesMax, branchesMax);
+}
+
 /** The stages after a cut: their first one's nodes, what each of these can take, and whether any way to share it out is fine. */
 interface Tail {
   readonly members: number;
@@ -49,6 +67,8 @@ interface Tail {
   /** Rows/ms that all of them together pass. */
   readonly passes: number;
   readonly free: boolean;
+  /** Bytes that its stages must fetch. */
+  readonly bytes: number;
 }
 
 class Search {
@@ -58,11 +78,11 @@ class Search {
   readonly #all: number;
   readonly #size: Uint8Array;
   readonly #speed: Float64Array;
-  readonly #canonical: Int32Array;
+  #canonical: Int32Array;
   /** By cut `to`, for each set: the first cut from which all of it can hold the layers up to `to`. */
   readonly #back = new Map<number, Int32Array>();
-  /** Free tails that were searched, with what they passed. */
-  readonly #closed = new Map<number, number>();
+  /** Free tails that were searched. */
+  readonly #closed = new Map<number, { readonly passes: number; readonly bytes: number }>();
   readonly #stages: Group[] = [];
   #best: readonly Group[] | undefined;
   #rate = 0;
@@ -73,6 +93,8 @@ class Search {
   #branches = 0;
   #branchesMax = 0;
   #leap = false;
+  #fetchBytes: FetchBytes | undefined;
+  #bytesMax = Infinity;
 
   constructor(problem: Problem, shape: Shape) {
     const n = problem.nodeCount;
@@ -116,10 +138,24 @@ class Search {
     const before = this.#rate;
     this.#tabulate(rate);
     if (this.#furthest[this.#all] === cutCount) {
-      this.#extend(0, cutCount, { members: 0, takes: new Float64Array(0), passes: Infinity, free: true });
+      this.#extend(0, cutCount, { members: 0, takes: new Float64Array(0), passes: Infinity, free: true, bytes: 0 });
     }
     if (leap && this.#rate > before) return 'found';
     return this.#branches > branchesMax ? 'unknown' : 'none';
+  }
+
+  cheapest(
+    rate: number,
+    fetchBytes: FetchBytes,
+    bytesMax: number,
+    branchesMax: number,
+  ): { readonly groups: readonly Group[] | undefined; readonly proven: boolean } {
+    this.#fetchBytes = fetchBytes;
+    this.#bytesMax = bytesMax;
+    // What nodes hold tells them apart.
+    this.#canonical = canonicalSets(this.#problem.nodeCount, () => false);
+    const found = this.#above(rate, branchesMax, false);
+    return { groups: this.#best, proven: found === 'none' };
   }
 
   #tabulate(rate: number): void {
@@ -157,14 +193,31 @@ class Search {
           passes += Math.min(handed[i]!, nodeRate(this.#problem, i, from, to));
         }
         if (passes < this.#least) continue;
-        this.#choose(used, members, from, to, tail, handed);
+        const bytes = tail.bytes + this.#bytesOf(members, from, to);
+        if (bytes >= this.#bytesMax) break;
+        this.#choose(used, members, from, to, tail, handed, bytes);
         if (this.#leap && this.#rate >= this.#least) return;
       }
     }
   }
 
+  #bytesOf(members: number, from: number, to: number): number {
+    let bytes = 0;
+    if (this.#fetchBytes === undefined) return bytes;
+    for (const i of indicesOf(members)) bytes += this.#fetchBytes(i, from, to);
+    return bytes;
+  }
+
   /** Goes on with a stage that may do: `[from, to)` on `members`. */
-  #choose(used: number, members: number, from: number, to: number, tail: Tail, handed: Float64Array): void {
+  #choose(
+    used: number,
+    members: number,
+    from: number,
+    to: number,
+    tail: Tail,
+    handed: Float64Array,
+    bytes: number,
+  ): void {
     const { nodeCount, cutCount } = this.#problem;
     const takes = new Float64Array(nodeCount);
     let sum = 0;
@@ -186,15 +239,15 @@ class Search {
     this.#stages.unshift({ from, to, members: indicesOf(members) });
     const passes = free ? Math.min(sum, tail.passes) : throughput(this.#problem, this.#stages);
     if (passes >= this.#least) {
-      if (from === 0) this.#accept(passes);
+      if (from === 0) this.#accept(passes, bytes);
       else {
         // What can still be done before a free tail depends on nothing but these numbers and on how much it passes.
         const width = cutCount + 1;
         const key = (((used | members) * (this.#all + 1) + members) * width + from) * width + to;
         const known = free ? this.#closed.get(key) : undefined;
-        if (known === undefined || known < passes) {
-          if (free) this.#closed.set(key, passes);
-          this.#extend(used | members, from, { members, takes, passes, free });
+        if (known === undefined || known.passes < passes || known.bytes > bytes) {
+          if (free) this.#closed.set(key, { passes, bytes });
+          this.#extend(used | members, from, { members, takes, passes, free, bytes });
         }
       }
     }
@@ -212,10 +265,11 @@ class Search {
     return handed;
   }
 
-  #accept(rate: number): void {
+  #accept(rate: number, bytes: number): void {
     this.#rate = rate;
     this.#best = [...this.#stages];
-    if (this.#leap) return;
+    if (this.#fetchBytes !== undefined) this.#bytesMax = bytes;
+    if (this.#leap || this.#fetchBytes !== undefined) return;
     this.#least = rate * (1 + EXACT_TOLERANCE);
     if (this.#least > this.#furthestRate * TABLE_AGE_MAX && this.#branches > this.#tabulatedAt + TABLE_BRANCHES) {
       this.#tabulate(this.#least);

@@ -44,7 +44,6 @@ export function assignBySite(
   problem: Problem,
   tiling: readonly number[],
   sites: readonly (readonly number[])[],
-  replicasMax: number,
 ): readonly Group[] {
   const stages = tiling.length - 1;
   const members: number[][] = Array.from({ length: stages }, () => []);
@@ -55,8 +54,8 @@ export function assignBySite(
         reachFrom(problem, i, tiling[k]!) >= tiling[k + 1]! ? nodeRate(problem, i, tiling[k]!, tiling[k + 1]!) : 0,
       ),
     );
-    const assignment = assign(rows, priceStages(rows, evenPrices(rows), PRICE_STEPS).price, replicasMax);
-    level(rows, assignment, LEVEL_STEPS, replicasMax);
+    const assignment = assign(rows, priceStages(rows, evenPrices(rows), PRICE_STEPS).price, Infinity);
+    level(rows, assignment, LEVEL_STEPS, Infinity);
     if (alone && slowest(assignment.total) === 0) return false;
     nodes.forEach((i, at) => {
       const stage = assignment.stageOf[at]!;
@@ -102,7 +101,7 @@ export function improveFlow(
   return groups;
 }
 
-function* variations(problem: Problem, shape: Shape, groups: readonly Group[]): Generator<readonly Group[]> {
+export function* variations(problem: Problem, shape: Shape, groups: readonly Group[]): Generator<readonly Group[]> {
   const stages = groups.length;
   const stageOf = new Int32Array(problem.nodeCount).fill(-1);
   groups.forEach((group, k) => group.members.forEach((i) => (stageOf[i] = k)));

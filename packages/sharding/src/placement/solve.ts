@@ -10,6 +10,7 @@
 import { EXACT_TOLERANCE, searchExactly } from './exact.ts';
 import { throughput } from './flow.ts';
 import type { Group } from './flow.ts';
+import { fitOf } from './gap.ts';
 import { layerPriceBound } from './layer-prices.ts';
 import type { NodePrices } from './layer-prices.ts';
 import { assignBySite, improveFlow, sitesOf } from './links.ts';
@@ -43,6 +44,7 @@ export interface Solution {
 
 /** A placement of high throughput, or undefined where none was found. */
 export function solve(problem: Problem, shape: Shape): Solution | undefined {
+  if (shape.stagesMin > Math.min(problem.nodeCount, problem.cutCount)) return undefined;
   if (shape.stagesMax === 1) return wholeModel(problem, shape);
   const prices = layerPriceBound(problem, new CutRanges(problem, thinnestCuts(problem, PRICED_CUTS_MAX)));
   const search = new TilingSearch(problem, shape);
@@ -90,8 +92,16 @@ function solveByTilings(
     search.offer(relaxed.tilings.values());
     search.climb(CLIMB_WORK_MAX);
   }
-  const best = bestByFlow(problem, shape, search, FLOW_WORK_MAX);
+  const best = bestByFlow(problem, shape, search, FLOW_WORK_MAX) ?? grownCover(problem, shape);
   return best === undefined ? undefined : { ...best, bound: Math.max(bound, best.rate) };
+}
+
+/** Where no tiling could be filled: any cover of the chain, and what more nodes add to it. */
+function grownCover(problem: Problem, shape: Shape): { groups: readonly Group[]; rate: number } | undefined {
+  const fit = fitOf(problem, shape.stagesMax);
+  if ('gap' in fit || fit.cover.length < shape.stagesMin) return undefined;
+  const groups = improveFlow(problem, shape, fit.cover, FLOW_WORK_MAX);
+  return { groups, rate: throughput(problem, groups) };
 }
 
 /** The candidate of highest throughput, links between single pairs counted. */
@@ -109,14 +119,13 @@ function bestByFlow(
   });
   let best = found(groupsOf(first));
   if (best.rate >= first.value * (1 - EXACT_TOLERANCE)) return best;
-  const sites = sitesOf(problem);
-  const pool = search
-    .best(CANDIDATES_LINKED)
-    .flatMap((candidate) => [
-      found(groupsOf(candidate)),
-      found(assignBySite(problem, candidate.tiling, sites, shape.replicasMax)),
-    ])
-    .sort((a, b) => b.rate - a.rate);
+  const candidates = search.best(CANDIDATES_LINKED);
+  const pool = candidates.map((candidate) => found(groupsOf(candidate)));
+  if (shape.replicasMax === Infinity) {
+    const sites = sitesOf(problem);
+    for (const { tiling } of candidates) pool.push(found(assignBySite(problem, tiling, sites)));
+  }
+  pool.sort((a, b) => b.rate - a.rate);
   for (const candidate of pool.slice(0, CANDIDATES_IMPROVED)) {
     const improved = found(improveFlow(problem, shape, candidate.groups, workMax));
     if (improved.rate > best.rate) best = improved;

@@ -31,6 +31,8 @@ const CLOSE_ENOUGH = 1.004;
 /** A round that lowers a bound by less has stalled. */
 const PROGRESS_MIN = 0.0003;
 const STALLS_MAX = 3;
+/** Prices are kept from vanishing, so they may sum to this much more than 1. */
+const ROUNDING = 1e-9;
 const STEP_SIZE = 0.12;
 /** Share of the past in the smoothed use of each node (volume algorithm, Barahona and Anbil 2000). */
 const SMOOTHING = 0.8;
@@ -106,8 +108,7 @@ export class TilingBound {
 
   /** Rows/ms that no placement passes. */
   get bound(): number {
-    // Prices are kept from vanishing, so they may sum to a little more than 1.
-    return Math.max(this.#target, this.#valid[largest(this.#valid)]!) * (1 + 1e-9);
+    return Math.max(this.#target, this.#valid[largest(this.#valid)]!) * (1 + ROUNDING);
   }
 
   #seek(start: NodePrices): void {
@@ -137,7 +138,9 @@ export class TilingBound {
     const paths = this.#price(this.#everyRange, price, rate);
     const active = new Set(this.#active.length === this.#everyRange.length ? [] : this.#active);
     for (let s = 1; s <= this.#stagesMax; s++) {
-      this.#valid[s] = Math.min(this.#valid[s]!, rate * Math.max(1, 1 / paths.cost[s]!));
+      // With one node a stage κ is no longer convex: then a price up to 1 says nothing of higher rates.
+      const slack = this.#shape.replicasMax === 1 && paths.cost[s]! <= 1 + ROUNDING ? Infinity : 1 / paths.cost[s]!;
+      this.#valid[s] = Math.min(this.#valid[s]!, rate * Math.max(1, slack));
       if (this.#valid[s]! > this.#target && paths.cost[s]! < Infinity) {
         for (const range of paths.tiling(s)) active.add(range);
       }
