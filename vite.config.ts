@@ -16,7 +16,11 @@ export default defineConfig({
     emptyOutDir: true,
     target: 'es2022',
     chunkSizeWarningLimit: 3000,
-    rolldownOptions: { input: { index: page('index'), playground: page('playground'), admin: page('admin') } },
+    reportCompressedSize: false,
+    rolldownOptions: {
+      checks: { pluginTimings: false },
+      input: { index: page('index'), playground: page('playground'), admin: page('admin') },
+    },
   },
   worker: { format: 'es' },
   test: {

@@ -130,7 +130,7 @@ test.describe('the pages', () => {
   test('playground: a sample picture is classified, and the page says who computed it', async ({ browser }) => {
     const page = await (await browser.newContext()).newPage();
     await page.goto(server.playground);
-    await page.getByTestId('model-select').selectOption('mobilenet_v2/1');
+    await page.getByTestId('model-select').selectOption({ label: 'mobilenet_v2, version 1' });
     await expect(page.getByTestId('computed-by')).toContainText('embedded-1');
     await accessible(page);
     await page.context().close();
