@@ -48,7 +48,7 @@ export interface PredictOptions {
   readonly requestId?: string;
 }
 
-export interface StreamOptions extends PredictOptions {
+export interface StreamOptions extends Omit<PredictOptions, 'requestId'> {
   /** Most requests under way at once, 32 by default. */
   readonly inFlight?: number;
   /** Results in the order of their inputs (default), or as they come. */

@@ -10,7 +10,12 @@ export interface TensorPort {
 }
 
 export function isTensorLike(value: unknown): value is TensorLike {
-  return typeof value === 'object' && value !== null && 'dataSync' in value && 'dispose' in value;
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof (value as Partial<TensorLike>).data === 'function' &&
+    typeof (value as Partial<TensorLike>).dispose === 'function'
+  );
 }
 
 export function isTensorData(value: unknown): value is TensorData {

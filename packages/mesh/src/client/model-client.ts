@@ -19,11 +19,11 @@ import {
   type Signature,
   type TensorData,
 } from '@shoal/protocol';
-import { createDispatch, dispatch, nextWakeMs, type DispatchEvent, type Flight } from '@shoal/scheduling';
+import { createDispatch, dispatch, modelKey, nextWakeMs, type DispatchEvent, type Flight } from '@shoal/scheduling';
 import type { Links } from '../links.ts';
 import type { MicrobatchTrace, PredictOptions } from '../sdk.ts';
-import { checkInputs, decodeTensor, encodeTensor, rowsOf, signatureOf, type CheckedInputs } from '@shoal/sharding';
-import { checkOutputs, joinOutputs, type OutputPart } from './request-outputs.ts';
+import { checkInputs, encodeTensor, rowsOf, signatureOf, type CheckedInputs } from '@shoal/sharding';
+import { joinOutputs, readOutputs, type OutputPart } from './request-outputs.ts';
 
 /** A request's outcome in plain tensors. */
 export interface Outcome {
@@ -57,21 +57,24 @@ export interface ModelClientParts {
   readonly random: Random;
   readonly info: ModelInfo;
   readonly placement: PlacementMessage;
-  readonly deadlineMs: number | undefined;
 }
 
 export class ModelClient {
   readonly info: ModelInfo;
+  /** Names the model version, as `modelKey` does. */
+  readonly key: string;
   readonly #parts: ModelClientParts;
   readonly #state = createDispatch();
   readonly #pending = new Map<RequestId, Pending>();
   #placement: PlacementMessage;
   #cancelAlarm: Cancel = () => {};
   #alarmAtMs: number | null = null;
+  #closed = false;
 
   constructor(parts: ModelClientParts) {
     this.#parts = parts;
     this.info = parts.info;
+    this.key = modelKey(parts.info.model, parts.info.version);
     this.#placement = parts.placement;
     this.setPlacement(parts.placement);
   }
@@ -98,10 +101,11 @@ export class ModelClient {
    */
   async run(tensors: NamedTensors, options: PredictOptions): Promise<Outcome> {
     const { clock, random, info } = this.#parts;
+    if (this.#closed) throw new MeshError('CLOSED', 'this mesh was closed');
     const signatureName = options.signature ?? DEFAULT_SIGNATURE;
     const signature = signatureOf(info, signatureName);
     const inputs = checkInputs(info, signature, tensors);
-    const deadlineMs = checkDeadline(options.deadlineMs ?? this.#parts.deadlineMs ?? REQUEST_DEADLINE_MS_DEFAULT);
+    const deadlineMs = requestDeadlineMs(options);
     const requestId = parseRequestId(options.requestId ?? random.id());
     const { signal } = options;
     if (signal?.aborted === true) throw new MeshError('CANCELLED');
@@ -138,37 +142,44 @@ export class ModelClient {
 
   /** Fails everything that is under way. */
   close(): void {
+    this.#closed = true;
     for (const requestId of [...this.#pending.keys()]) this.cancel(requestId, new MeshError('CLOSED'));
     this.#cancelAlarm();
   }
 
-  /** The coordinator says that a node is gone. */
-  nodeLost(node: PeerId, error: MeshError): void {
+  /** The coordinator says that a node is gone: it is no candidate before a placement names it again. */
+  nodeGone(node: PeerId, error: MeshError): void {
+    const stages = this.#placement.stages.map(({ replicas }) => ({
+      replicas: replicas.filter((replica) => replica.node !== node),
+    }));
+    this.#placement = { ...this.#placement, stages };
     this.#feed({ type: 'node-lost', nowMs: this.#parts.clock.nowMs(), node, error });
   }
 
   /** The link to a node broke: its work moves on, but it stays a candidate for as long as the placement names it. */
   linkLost(node: PeerId, error: MeshError): void {
-    this.nodeLost(node, error);
+    this.#feed({ type: 'node-lost', nowMs: this.#parts.clock.nowMs(), node, error });
     this.setPlacement(this.#placement);
   }
 
   /** Takes a message about one of this model's requests; false if it is about none of them. */
   take(from: PeerId, message: ChannelMessage, bodies: readonly Uint8Array[]): boolean {
-    const pending = this.#pending.get(message.requestId);
+    const { requestId, microbatch, attempt } = message;
+    const pending = this.#pending.get(requestId);
     if (pending === undefined) return false;
-    const nowMs = this.#parts.clock.nowMs();
+    const flight = this.#state.flights.get(`${requestId}/${microbatch}`);
+    // Late words about an earlier attempt, and words of peers that were not asked, do not count.
+    if (flight?.attempt !== attempt || !flight.route.includes(from)) return true;
+    const about = { requestId, microbatch, attempt, nowMs: this.#parts.clock.nowMs() };
     switch (message.type) {
       case 'result':
-        this.#takeResult(from, pending, message, bodies, nowMs);
+        this.#takeResult(from, pending, flight, message, bodies);
         break;
-      case 'failure': {
-        const error = new MeshError(message.code, message.reason);
-        this.#feed({ ...message, type: 'failure', nowMs, error });
+      case 'failure':
+        this.#feed({ type: 'failure', ...about, node: from, error: new MeshError(message.code, message.reason) });
         break;
-      }
       case 'lease':
-        this.#feed({ ...message, type: 'lease', nowMs });
+        this.#feed({ type: 'lease', ...about, leaseMs: message.leaseMs });
         break;
       case 'work':
       case 'cancel':
@@ -180,22 +191,21 @@ export class ModelClient {
   #takeResult(
     from: PeerId,
     pending: Pending,
-    message: ResultMessage,
+    flight: Flight,
+    result: ResultMessage,
     bodies: readonly Uint8Array[],
-    nowMs: number,
   ): void {
-    const flight = this.#state.flights.get(`${message.requestId}/${message.microbatch}`);
-    if (flight === undefined || flight.attempt !== message.attempt) return;
+    const { requestId, microbatch, attempt, timings } = result;
+    const about = { requestId, microbatch, attempt, nowMs: this.#parts.clock.nowMs() };
+    const { signature, inputs } = pending;
+    let part: OutputPart;
     try {
-      const tensors = message.tensors.map(
-        (header, i) => [header.name, decodeTensor({ header, data: bodies[i] ?? new Uint8Array(0) })] as const,
-      );
-      const part: OutputPart = { start: flight.span.start, end: flight.span.end, outputs: Object.fromEntries(tensors) };
-      checkOutputs(pending.signature, part, pending.inputs.splittable);
-      this.#feed({ ...message, type: 'result', nowMs }, { part, result: message });
+      part = readOutputs(signature, flight.span, inputs.splittable, result, bodies);
     } catch (error) {
-      this.#feed({ ...message, type: 'failure', nowMs, node: from, error: MeshError.from(error, 'EXECUTION_FAILED') });
+      this.#feed({ type: 'failure', ...about, node: from, error: MeshError.from(error) });
+      return;
     }
+    this.#feed({ type: 'result', ...about, timings }, { part, result });
   }
 
   /** Hands an event to the dispatcher and carries out its decisions. */
@@ -328,7 +338,11 @@ function sendError(error: unknown): MeshError {
   return new MeshError('LINK_FAILED', meshError.message, { cause: meshError });
 }
 
-function checkDeadline(deadlineMs: number): number {
+/**
+ * Time that a request has.
+ * @throws MeshError BAD_INPUT
+ */
+export function requestDeadlineMs({ deadlineMs = REQUEST_DEADLINE_MS_DEFAULT }: PredictOptions): number {
   if (deadlineMs > 0 && deadlineMs <= REQUEST_DEADLINE_MS_MAX) return deadlineMs;
   throw new MeshError('BAD_INPUT', `deadlineMs is ${deadlineMs}, limit above 0 to ${REQUEST_DEADLINE_MS_MAX}`);
 }

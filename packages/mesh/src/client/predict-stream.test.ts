@@ -158,16 +158,19 @@ describe('how far ahead', () => {
     expect(outputs).toEqual([0, 1]);
   });
 
-  test.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])('inFlight of %s is refused by name', async (inFlight) => {
-    const { stream, source } = scene({ inFlight });
-    await expect(stream.next()).rejects.toThrow(
-      `BAD_INPUT: inFlight is ${inFlight}, limit a whole number of at least 1`,
-    );
-    expect(source.read).toBe(0);
-  });
+  test.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])(
+    'inFlight of %s is refused by name',
+    async (inFlight) => {
+      const { stream, source } = scene({ inFlight });
+      await expect(stream.next()).rejects.toThrow(
+        `BAD_INPUT: inFlight is ${inFlight}, limit a whole number of at least 1`,
+      );
+      expect(source.read).toBe(0);
+    },
+  );
 
-  test.each([null, undefined, 7, {}])('inputs that are %s are refused by name', async (inputs) => {
-    const { stream } = scene({ inputs: inputs as unknown as number[] });
+  test.each<unknown>([null, undefined, 7, {}])('inputs that are %s are refused by name', async (inputs) => {
+    const { stream } = scene({ inputs: inputs as number[] });
     await expect(stream.next()).rejects.toThrow('BAD_INPUT: inputs cannot be iterated over');
   });
 });
@@ -239,7 +242,7 @@ describe('the end', () => {
     runs[1]?.reject(new MeshError('INTERNAL'));
     runs[2]?.reject(new MeshError('INTERNAL'));
     await settle();
-    await stream.return();
+    await expect(stream.return()).resolves.toEqual({ value: undefined, done: true });
     await settle();
   });
 
@@ -322,7 +325,7 @@ describe('the end', () => {
       addEventListener: (_: 'abort', listener: () => void) => void listeners.add(listener),
       removeEventListener: (_: 'abort', listener: () => void) => void listeners.delete(listener),
       throwIfAborted: () => {},
-    } as unknown as AbortSignal;
+    };
     const { stream, done, runs } = scene({ signal, count: 64, inFlight: 64 });
     const outputs = collect(stream);
     for (let i = 0; i < 10; i++) await settle();

@@ -1,18 +1,44 @@
 /** Microbatches' outputs, checked and put together in the order of the request's rows. */
 import {
-  elementCount,
   MeshError,
   type NamedTensors,
+  type ResultMessage,
   type Signature,
   type TensorData,
   type TensorValues,
 } from '@shoal/protocol';
+
+import { decodeTensor } from '@shoal/sharding';
 
 /** Outputs of rows `[start, end)`. */
 export interface OutputPart {
   readonly start: number;
   readonly end: number;
   readonly outputs: NamedTensors;
+}
+
+/**
+ * Reads a node's answer for rows `[start, end)`.
+ * @throws MeshError EXECUTION_FAILED: one node's answer is broken, which is no reason to ask no other
+ */
+export function readOutputs(
+  signature: Signature,
+  { start, end }: { readonly start: number; readonly end: number },
+  splittable: boolean,
+  { tensors }: ResultMessage,
+  bodies: readonly Uint8Array[],
+): OutputPart {
+  try {
+    const outputs = tensors.map((header, i) => {
+      const data = bodies[i] ?? new Uint8Array(0);
+      return [header.name, decodeTensor({ header, data })] as const;
+    });
+    const part: OutputPart = { start, end, outputs: Object.fromEntries(outputs) };
+    checkOutputs(signature, part, splittable);
+    return part;
+  } catch (error) {
+    throw new MeshError('EXECUTION_FAILED', MeshError.from(error).reason, { cause: error });
+  }
 }
 
 /**
@@ -36,7 +62,10 @@ export function checkOutputs(signature: Signature, part: OutputPart, splittable:
   }
 }
 
-/** Joins parts along the batch dimension. The parts cover the request's rows without gap or overlap. */
+/**
+ * Joins parts along the batch dimension. The parts cover the request's rows without gap or overlap.
+ * @throws MeshError EXECUTION_FAILED where nodes gave parts that do not fit each other
+ */
 export function joinOutputs(signature: Signature, parts: readonly OutputPart[]): Record<string, TensorData> {
   const ordered = [...parts].sort((a, b) => a.start - b.start);
   const names = Object.keys(signature.outputs);
@@ -44,27 +73,31 @@ export function joinOutputs(signature: Signature, parts: readonly OutputPart[]):
 }
 
 function join(name: string, parts: readonly OutputPart[]): TensorData {
-  const tensors = parts.map((part) => part.outputs[name]).filter((tensor) => tensor !== undefined);
-  const [first] = tensors;
-  if (first === undefined) throw new MeshError('INTERNAL', `no part has output "${name}"`);
-  if (tensors.length === 1) return first;
+  const tensors = parts.flatMap(({ outputs }) => outputs[name] ?? []);
+  const [first, ...others] = tensors;
+  if (first === undefined || tensors.length < parts.length) {
+    throw new MeshError('INTERNAL', `a part of output "${name}" is missing`);
+  }
+  if (others.length === 0) return first;
+  for (const other of others) {
+    if (other.dtype === first.dtype && isSameShape(other.shape.slice(1), first.shape.slice(1))) continue;
+    const found = [first, other].map(({ dtype, shape }) => `${dtype} [${shape.join(',')}]`);
+    throw new MeshError('EXECUTION_FAILED', `parts of output "${name}" do not fit each other: ${found.join(' and ')}`);
+  }
   const rows = tensors.reduce((sum, tensor) => sum + (tensor.shape[0] ?? 0), 0);
-  const shape = [rows, ...first.shape.slice(1)];
-  return { dtype: first.dtype, shape, data: concatenate(name, tensors, elementCount(shape)) };
+  return { dtype: first.dtype, shape: [rows, ...first.shape.slice(1)], data: concatenate(first.data, tensors) };
 }
 
-function concatenate(name: string, tensors: readonly TensorData[], elements: number): TensorValues {
-  const [first] = tensors;
-  if (first === undefined || !ArrayBuffer.isView(first.data)) {
-    return tensors.flatMap((tensor) => [...(tensor.data as readonly string[])]);
-  }
-  const Values = first.data.constructor as { new (length: number): Float32Array };
-  const data = new Values(elements);
+const isSameShape = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((size, i) => size === b[i]);
+
+/** Data of the first tensor's kind; their shapes agree but for the first dimension. */
+function concatenate(first: TensorValues, tensors: readonly TensorData[]): TensorValues {
+  if (!ArrayBuffer.isView(first)) return tensors.flatMap((tensor) => [...(tensor.data as readonly string[])]);
+  const Values = first.constructor as { new (length: number): Float32Array };
+  const data = new Values(tensors.reduce((sum, tensor) => sum + tensor.data.length, 0));
   let offset = 0;
   for (const tensor of tensors) {
-    if (offset + tensor.data.length > elements) {
-      throw new MeshError('EXECUTION_FAILED', `parts of output "${name}" differ in shape`);
-    }
     data.set(tensor.data as Float32Array, offset);
     offset += tensor.data.length;
   }

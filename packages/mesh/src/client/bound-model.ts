@@ -1,0 +1,162 @@
+/** A model as `mesh.model` hands it out: reads the caller's tensors, runs them, and makes tensors of the same kind. */
+import {
+  DEFAULT_SIGNATURE,
+  MeshError,
+  type ModelInfo,
+  type NamedTensors,
+  type PlacementMessage,
+  type TensorData,
+} from '@shoal/protocol';
+import { signatureOf } from '@shoal/sharding';
+import type {
+  MeshModel,
+  ModelInput,
+  ModelOptions,
+  Prediction,
+  PredictOptions,
+  StreamOptions,
+  TensorLike,
+} from '../sdk.ts';
+import { isTensorData, isTensorLike, type TensorPort } from '../tensor-port.ts';
+import type { ModelClient, Outcome } from './model-client.ts';
+import { predictStream } from './predict-stream.ts';
+
+const STREAM_IN_FLIGHT = 32;
+
+export interface BoundModelParts {
+  readonly client: ModelClient;
+  readonly options: ModelOptions;
+  readonly tensors: TensorPort;
+  readonly run: (tensors: NamedTensors, options: PredictOptions) => Promise<Outcome>;
+  /** Placements of this model, as they come. Returns its own undoing. */
+  readonly onPlacement: (listener: (placement: PlacementMessage) => void) => () => void;
+}
+
+export class BoundModel implements MeshModel {
+  readonly #parts: BoundModelParts;
+
+  constructor(parts: BoundModelParts) {
+    this.#parts = parts;
+  }
+
+  get info(): ModelInfo {
+    return this.#parts.client.info;
+  }
+
+  get placement(): PlacementMessage {
+    return this.#parts.client.placement;
+  }
+
+  onPlacement(listener: (placement: PlacementMessage) => void): () => void {
+    return this.#parts.onPlacement(listener);
+  }
+
+  async predict<Tensor extends TensorData | TensorLike>(
+    input: ModelInput<Tensor>,
+    options: PredictOptions = {},
+  ): Promise<Tensor | Record<string, Tensor>> {
+    return soleOutput(await this.predictTraced<Tensor>(input, options));
+  }
+
+  async predictTraced<Tensor extends TensorData | TensorLike>(
+    input: ModelInput<Tensor>,
+    options: PredictOptions = {},
+  ): Promise<Prediction<Tensor>> {
+    const { tensors, areLike } = await this.#read(input, options.signature ?? DEFAULT_SIGNATURE);
+    const deadlineMs = options.deadlineMs ?? this.#parts.options.deadlineMs;
+    const outcome = await this.#parts.run(tensors, deadlineMs === undefined ? options : { ...options, deadlineMs });
+    if (!areLike) return outcome as unknown as Prediction<Tensor>;
+    const made = await Promise.all(
+      Object.entries(outcome.outputs).map(
+        async ([name, data]) => [name, await this.#parts.tensors.make(data)] as const,
+      ),
+    );
+    return { ...outcome, outputs: Object.fromEntries(made) } as unknown as Prediction<Tensor>;
+  }
+
+  predictStream<Tensor extends TensorData | TensorLike>(
+    inputs: Iterable<ModelInput<Tensor>> | AsyncIterable<ModelInput<Tensor>>,
+    options: StreamOptions = {},
+  ): AsyncIterable<Tensor | Record<string, Tensor>> {
+    return this.#stream(inputs, options, soleOutput<Tensor>);
+  }
+
+  predictStreamTraced<Tensor extends TensorData | TensorLike>(
+    inputs: Iterable<ModelInput<Tensor>> | AsyncIterable<ModelInput<Tensor>>,
+    options: StreamOptions = {},
+  ): AsyncIterable<Prediction<Tensor>> {
+    return this.#stream<Tensor, Prediction<Tensor>>(inputs, options, (prediction) => prediction);
+  }
+
+  async *#stream<Tensor extends TensorData | TensorLike, Output>(
+    inputs: Iterable<ModelInput<Tensor>> | AsyncIterable<ModelInput<Tensor>>,
+    options: StreamOptions & PredictOptions,
+    pick: (prediction: Prediction<Tensor>) => Output,
+  ): AsyncGenerator<Output, void, undefined> {
+    const { inFlight = STREAM_IN_FLIGHT, ordered = true, signal, requestId, ...each } = options;
+    if (requestId !== undefined) {
+      // Callers without types may have given one: all inputs would have the first one's outcome.
+      throw new MeshError('BAD_INPUT', 'requestId names one request, a stream has one for each input');
+    }
+    yield* predictStream({
+      inputs,
+      inFlight,
+      ordered,
+      signal,
+      run: async (input: ModelInput<Tensor>, runSignal) =>
+        pick(await this.predictTraced<Tensor>(input, { ...each, signal: runSignal })),
+    });
+  }
+
+  /** The caller's input by name, in plain tensors, and whether it came as a library's tensors. */
+  async #read(
+    input: ModelInput<TensorData | TensorLike>,
+    signatureName: string,
+  ): Promise<{ tensors: NamedTensors; areLike: boolean }> {
+    const byName = this.#byName(input, signatureName);
+    let areLike = false;
+    const tensors: Record<string, TensorData> = {};
+    for (const [name, value] of Object.entries(byName)) {
+      if (isTensorLike(value)) {
+        areLike = true;
+        tensors[name] = await this.#readLike(name, value);
+      } else if (isTensorData(value)) {
+        tensors[name] = value;
+      } else {
+        throw new MeshError('BAD_INPUT', `input "${name}" is neither a tensor nor { data, shape, dtype }`);
+      }
+    }
+    return { tensors, areLike };
+  }
+
+  #byName(
+    input: ModelInput<TensorData | TensorLike>,
+    signatureName: string,
+  ): Readonly<Record<string, TensorData | TensorLike>> {
+    const names = Object.keys(signatureOf(this.info, signatureName).inputs);
+    if (typeof input !== 'object' || input === null) {
+      throw new MeshError('BAD_INPUT', `the input is ${String(input)}, expected tensors: ${names.join(', ')}`);
+    }
+    if (!isTensorLike(input) && !isTensorData(input)) return input;
+    const [only] = names;
+    if (only !== undefined && names.length === 1) return { [only]: input };
+    throw new MeshError('BAD_INPUT', `the model has ${names.length} inputs, give them by name: ${names.join(', ')}`);
+  }
+
+  /** The library may refuse, for one that was disposed of, say. */
+  async #readLike(name: string, tensor: TensorLike): Promise<TensorData> {
+    try {
+      return await this.#parts.tensors.read(tensor);
+    } catch (error) {
+      throw new MeshError('BAD_INPUT', `input "${name}": ${MeshError.from(error).reason}`, { cause: error });
+    }
+  }
+}
+
+/** One output: that tensor; several: tensors by name. */
+function soleOutput<Tensor extends TensorData | TensorLike>({
+  outputs,
+}: Prediction<Tensor>): Tensor | Record<string, Tensor> {
+  const [only, ...others] = Object.values(outputs);
+  return only !== undefined && others.length === 0 ? only : { ...outputs };
+}
