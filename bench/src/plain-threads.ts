@@ -12,7 +12,7 @@ import { makePictures } from './pictures.ts';
 
 const MODEL = 'mobilenet_v2';
 const ROUNDS = 3;
-const WINDOW_MS = 3000;
+const WINDOW_MS = 2500;
 
 /** One value per round: images per second of two plain loops at once / of one, on the nodes' executor in Node.js. */
 export async function measurePlainThreads(): Promise<number[]> {

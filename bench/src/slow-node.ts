@@ -9,7 +9,7 @@ const MS_PER_ROW = 40;
 export const SLOWDOWN = 10;
 /** Share of the healthy nodes' capacity that arrives. */
 const LOAD = 0.5;
-const REQUESTS = 600;
+const REQUESTS = 500;
 const WARM_UP_ROWS = 4 * NODES;
 
 export const EQUAL_PACES: readonly number[] = Array.from({ length: NODES }, () => MS_PER_ROW);

@@ -1,0 +1,158 @@
+/** How good plans are, how soon they are made and how little they move, on seeded models and meshes. */
+import { leastFetchBytes, MOVE_POLICY, planModel, provenOptimum, replan } from '@shoal/sharding';
+import type { Plan, PlanRequest } from '@shoal/sharding';
+import type { Bench, BenchContext } from './bench.ts';
+import { joiner, placementInstance } from './placement-instances.ts';
+import type { Instance, Net } from './placement-instances.ts';
+import type { BenchRow } from './row.ts';
+import { median, percentile } from './statistics.ts';
+
+const SMALL_NODES = 12;
+const SMALL_INSTANCES = 60;
+const LARGE_NODES = [16, 32, 64, 128, 256];
+const LARGE_INSTANCES = 36;
+const MOVE_NODES = [4, 6, 8, 10, 12];
+const MOVE_INSTANCES = 24;
+/** Each plan is timed this often and its median taken: what else the machine does is not the planner's. */
+const TIMINGS = 3;
+const WARM_UP = 6;
+
+export const placement: Bench = {
+  name: 'placement',
+  summary: 'plans against the proven optimum and against computed bounds, time to plan, bytes moved',
+  run: (context) => Promise.resolve(measure(context)),
+};
+
+export async function placementBench(): Promise<BenchRow[]> {
+  return measure({ progress: () => undefined });
+}
+
+function measure({ progress }: BenchContext): BenchRow[] {
+  for (let seed = 1; seed <= WARM_UP; seed++) planModel(placementInstance(seed, SMALL_NODES));
+  progress(`${SMALL_INSTANCES} meshes of ${SMALL_NODES} nodes`);
+  const small = instances(SMALL_INSTANCES, SMALL_NODES).map((instance) => ({ instance, ...timedPlan(instance) }));
+  progress('their proven optima');
+  const optimal = small.map(({ instance, plan }) => ratio(plan.predicted.rowsPerSecond, provenOptimum(instance)));
+  const proven = small.filter(({ plan }) => plan.predicted.boundRowsPerSecond === plan.predicted.rowsPerSecond).length;
+  const large = LARGE_NODES.flatMap((nodes) => {
+    progress(`${LARGE_INSTANCES} meshes of ${nodes} nodes`);
+    return instances(LARGE_INSTANCES, nodes).map((instance) => ({ instance, nodes, ...timedPlan(instance) }));
+  });
+  progress('joins and leaves');
+  const moves = MOVE_NODES.flatMap((nodes) => instances(MOVE_INSTANCES, nodes).flatMap(movedRatios));
+  const boundRatios = large.map(({ plan }) => ratio(plan.predicted.rowsPerSecond, plan.predicted.boundRowsPerSecond));
+  const byNet = (net: Net): number => mean(boundRatios.filter((_, k) => large[k]!.instance.net === net));
+  const byNodes = LARGE_NODES.map((nodes) => {
+    const those = boundRatios.filter((_, k) => large[k]!.nodes === nodes);
+    return `${nodes} nodes ${mean(those).toFixed(3)} (least ${Math.min(...those).toFixed(3)})`;
+  });
+  const largest = large.filter(({ nodes }) => nodes === LARGE_NODES.at(-1)).map(({ ms }) => ms);
+  const meshes = `${LARGE_INSTANCES} seeded meshes each of ${LARGE_NODES.join(', ')} nodes`;
+  return [
+    {
+      metric: `optimal_ratio_${SMALL_NODES}`,
+      value: Math.min(...optimal),
+      unit: 'ratio',
+      baseline: 'proven optimum: maximum flow over all tilings and replicas, searched without heuristic or limit',
+      target: 1,
+      better: 'higher',
+      note: `worst of ${SMALL_INSTANCES}; optimum to 1e-4; ${proven} plans came with their proof`,
+    },
+    {
+      metric: 'bound_ratio_mean_256',
+      value: mean(boundRatios),
+      unit: 'ratio',
+      baseline: `computed upper bound (linear and Lagrangian relaxations), ${meshes}`,
+      target: 0.98,
+      better: 'higher',
+      note: `${byNodes.join(', ')}; LAN ${byNet('lan').toFixed(3)}, homes ${byNet('wan').toFixed(3)}, sites ${byNet('sites').toFixed(3)}`,
+    },
+    {
+      metric: 'bound_ratio_p5_256',
+      value: percentile(boundRatios, 0.05),
+      unit: 'ratio',
+      baseline: `the same, ${meshes}`,
+      target: 0.95,
+      better: 'higher',
+      min: Math.min(...boundRatios),
+      max: Math.max(...boundRatios),
+    },
+    timeRow(
+      SMALL_NODES,
+      100,
+      small.map(({ ms }) => ms),
+    ),
+    timeRow(LARGE_NODES.at(-1)!, 1000, largest),
+    {
+      metric: 'moved_ratio',
+      value: Math.max(...moves),
+      unit: 'ratio',
+      baseline: `fewest bytes of any placement within ${MOVE_POLICY.slack * 100} % of the best, searched without heuristic or limit`,
+      target: 1.2,
+      better: 'lower',
+      note: `worst of ${moves.length} joins and leaves that call for a move, ${MOVE_NODES.join(', ')} nodes; mean ${mean(moves).toFixed(3)}`,
+    },
+  ];
+}
+
+/** The first `count` seeded instances that can be placed at all. */
+function instances(count: number, nodes: number): Instance[] {
+  const found: Instance[] = [];
+  for (let seed = 1; found.length < count; seed++) {
+    const instance = placementInstance(seed, nodes);
+    if ('ok' in planModel(instance)) found.push(instance);
+  }
+  return found;
+}
+
+function timedPlan(request: PlanRequest): { readonly plan: Plan; readonly ms: number } {
+  const times: number[] = [];
+  for (;;) {
+    const startMs = performance.now();
+    const plan = planned(request);
+    times.push(performance.now() - startMs);
+    if (times.length === TIMINGS) return { plan, ms: median(times) };
+  }
+}
+
+function planned(request: PlanRequest): Plan {
+  const result = planModel(request);
+  if ('refused' in result) throw new Error(`refused: ${result.refused.reason}`);
+  return result.ok;
+}
+
+/** One join and one leave: bytes moved over the least, where anything has to move. */
+function movedRatios(instance: Instance, seed: number): number[] {
+  const leaver = seed % instance.nodes.length;
+  const before = planned(instance).stages;
+  return [[...instance.nodes, joiner(instance, seed)], instance.nodes.toSpliced(leaver, 1)].flatMap((nodes) => {
+    const request = { ...instance, nodes };
+    const best = planModel(request);
+    const result = replan({ ...request, previous: before, policy: { ...MOVE_POLICY, horizonMs: Infinity } });
+    if (!('ok' in best) || !('move' in result)) return [];
+    const bytes = result.fetches.reduce((sum, fetch) => sum + fetch.bytes, 0);
+    const floor = best.ok.predicted.rowsPerSecond * (1 - MOVE_POLICY.slack) * (1 - 1e-9);
+    const least = leastFetchBytes(request, before, floor);
+    return [least === 0 && bytes === 0 ? 1 : bytes / least];
+  });
+}
+
+function timeRow(nodes: number, target: number, times: readonly number[]): BenchRow {
+  return {
+    metric: `plan_ms_${nodes}`,
+    value: Math.max(...times),
+    unit: 'ms',
+    baseline: `wall clock of planModel, ${times.length} meshes of ${nodes} nodes, median of ${TIMINGS} runs each; the worst of them`,
+    target,
+    better: 'lower',
+    note: `median ${median(times).toFixed(0)}, 95th percentile ${percentile(times, 0.95).toFixed(0)}`,
+  };
+}
+
+function ratio(value: number, of: number): number {
+  return value / of;
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
