@@ -1,4 +1,5 @@
 /** An inference request from its body to its answer. */
+import { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import type { MeshModel } from '@shoal/mesh/client';
 import { MeshError, type ModelInfo, type NamedTensors } from '@shoal/protocol';
@@ -9,8 +10,8 @@ import { inPieces } from './json/text-pieces.ts';
 import type { RequestDecoder } from './request-decoder.ts';
 import { RestError, type RestAnswer } from './rest-answer.ts';
 
-/** How long an answer is written before others get their turn. */
-const WRITE_SLICE_MS = 5;
+/** About a megabyte. */
+const PIECES_WHOLE_MAX = 16;
 
 export interface InferCall {
   readonly verb: Verb;
@@ -32,20 +33,31 @@ export async function infer({ verb, model, body, decoder, deadlineMs, signal }: 
     deadlineMs: Math.ceil(remainingMs),
     signal,
   });
-  const pieces: Buffer[] = [];
-  let sliceStartMs = performance.now();
+  return { status: 200, body: await bodyOf(writeResponse(verb, request, outputs, model.info)) };
+}
+
+/** Small bodies whole, so that their length is known; large ones as they are written, at the pace they are taken. */
+async function bodyOf(pieces: Generator<string, void>): Promise<Buffer | Readable> {
+  const head: Buffer[] = [];
   try {
-    for (const piece of writeResponse(verb, request, outputs, model.info)) {
-      pieces.push(Buffer.from(piece));
-      if (performance.now() - sliceStartMs > WRITE_SLICE_MS) {
-        await setImmediate();
-        sliceStartMs = performance.now();
-      }
+    for (;;) {
+      if (head.length > 1) await setImmediate();
+      const { value, done } = pieces.next();
+      if (done === true) return Buffer.concat(head);
+      head.push(Buffer.from(value));
+      if (head.length === PIECES_WHOLE_MAX) return Readable.from(paced(head, pieces), { objectMode: false });
     }
   } catch (error) {
     throw wordedError(error);
   }
-  return { status: 200, body: Buffer.concat(pieces) };
+}
+
+async function* paced(head: Iterable<Buffer>, pieces: Iterable<string>): AsyncGenerator<Buffer, void> {
+  yield* head;
+  for (const piece of pieces) {
+    await setImmediate();
+    yield Buffer.from(piece);
+  }
 }
 
 function writeResponse(

@@ -1,10 +1,12 @@
 /** Answers of the REST API, among them its errors: `{"error": "<message>"}` with the status of the contract. */
+import type { Readable } from 'node:stream';
 import { MeshError } from '@shoal/protocol';
 import { HTTP_STATUS, RPC_STATUS } from './rpc-status.ts';
 
 export interface RestAnswer {
   readonly status: number;
-  readonly body: string | Buffer;
+  /** A stream where the whole would take much memory. */
+  readonly body: string | Buffer | Readable;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -27,12 +29,15 @@ export function jsonAnswer(status: number, value: unknown, spaces: 1 | 4 = 4): R
   return { status, body: JSON.stringify(value, null, spaces) };
 }
 
+/** The body of every error. */
+export const errorText = (message: string): string => JSON.stringify({ error: message }, null, 4);
+
 /** Any failure as an answer. Errors of the mesh say their reason code first. */
 export function errorAnswer(error: unknown): RestAnswer {
-  if (error instanceof RestError) return jsonAnswer(error.status, { error: error.message });
+  if (error instanceof RestError) return { status: error.status, body: errorText(error.message) };
   const { code, message, retryable } = MeshError.from(error);
   const status = HTTP_STATUS[RPC_STATUS[code]];
-  const answer = jsonAnswer(status, { error: message });
+  const answer = { status, body: errorText(message) };
   const mayRetry = retryable && (status === 503 || status === 429);
   return mayRetry ? { ...answer, headers: { 'retry-after': String(RETRY_AFTER_S) } } : answer;
 }

@@ -68,6 +68,22 @@ describe('predict', () => {
     expect(JSON.parse(named.body)).toEqual({ outputs: [[[5]]] });
   });
 
+  it('takes and gives whole pictures', { timeout: 60_000 }, async () => {
+    const patient = await startGateway({ mesh, models: mesh.directory, host: '127.0.0.1', restPort: 0 });
+    const client = new HttpClient(patient.restUrl);
+    const picture = Array.from({ length: 224 }, (_row, y) =>
+      Array.from({ length: 224 }, (_column, x) => [x / 224, y / 224, (x * y) / 50_176]),
+    );
+    const body = JSON.stringify({ signature_name: 'pictures', instances: [picture] });
+    const reply = await client.post('/v1/models/half_plus_two:predict', body);
+    expect([reply.status, reply.headers['transfer-encoding']]).toEqual([200, 'chunked']);
+    const { predictions } = JSON.parse(reply.body) as { predictions: number[][][][] };
+    const expected = Float32Array.from(picture.flat(2)).map((value) => value / 2 + 2);
+    expect(Float32Array.from(predictions.flat(3))).toEqual(expected);
+    client.close();
+    await patient.close();
+  });
+
   it('unpacks gzip', async () => {
     const body = gzipSync('{"instances": [1.0]}');
     const reply = await http.post('/v1/models/half_plus_two:predict', body, { 'content-encoding': 'gzip' });

@@ -2,7 +2,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import fastify, { type FastifyInstance } from 'fastify';
-import { errorAnswer, jsonAnswer, RestError, type RestAnswer } from './rest-answer.ts';
+import { errorText } from './rest-answer.ts';
 import type { RestApi } from './rest-api.ts';
 
 /** A whole request, body included, must have come in by then. */
@@ -20,9 +20,9 @@ export function createServer(api: RestApi): FastifyInstance {
     clientErrorHandler: refuseConnection,
     frameworkErrors: (_error, request, reply) => {
       const { method = '', url = '' } = request.raw;
-      const { status, body } = errorAnswer(new RestError(400, `Malformed request: ${method} ${url.slice(0, 256)}`));
+      const body = errorText(`Malformed request: ${method} ${url.slice(0, 256)}`);
       reply.hijack();
-      reply.raw.writeHead(status, { 'content-type': 'application/json' }).end(body);
+      reply.raw.writeHead(400, { 'content-type': 'application/json' }).end(body);
     },
   });
   // Paths are matched by the contract's own regular expressions, and bodies are read by the API within its limits,
@@ -30,7 +30,7 @@ export function createServer(api: RestApi): FastifyInstance {
   app.addHook('onRequest', async (request, reply) => {
     const answer = await api.answer(request.raw, whenGone(reply.raw));
     void reply.code(answer.status).headers({ 'content-type': 'application/json', ...answer.headers });
-    return reply.send(Buffer.from(answer.body));
+    return reply.send(typeof answer.body === 'string' ? Buffer.from(answer.body) : answer.body);
   });
   return app;
 }
@@ -50,15 +50,15 @@ function refuseConnection(error: Error & { code?: string }, socket: Socket): voi
     socket.destroy();
     return;
   }
-  const answer: RestAnswer =
+  const [status, reason, text] =
     error.code === 'HPE_HEADER_OVERFLOW'
-      ? jsonAnswer(431, { error: 'The request headers are too large' })
+      ? [431, 'Request Header Fields Too Large', 'The request headers are too large']
       : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? jsonAnswer(408, { error: `The request did not come in within ${REQUEST_TIMEOUT_MS} ms` })
-        : jsonAnswer(400, { error: 'Malformed request: it is not HTTP' });
-  const reason = { 400: 'Bad Request', 408: 'Request Timeout', 431: 'Request Header Fields Too Large' }[answer.status];
+        ? [408, 'Request Timeout', `The request did not come in within ${REQUEST_TIMEOUT_MS} ms`]
+        : [400, 'Bad Request', 'Malformed request: it is not HTTP'];
+  const body = errorText(text);
   socket.end(
-    `HTTP/1.1 ${answer.status} ${reason ?? ''}\r\nContent-Type: application/json\r\n` +
-      `Content-Length: ${Buffer.byteLength(answer.body)}\r\nConnection: close\r\n\r\n${answer.body.toString()}`,
+    `HTTP/1.1 ${status} ${reason}\r\nContent-Type: application/json\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   );
 }

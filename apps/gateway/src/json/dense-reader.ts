@@ -19,6 +19,8 @@ const TENSORFLOW_NAMES: Readonly<Record<DType, string>> = {
 /** Twice the error that `readNumber` may leave in a number with more digits than it takes in. */
 const TRUNCATION = 4e-15;
 const ELEMENTS_AT_FIRST = 16;
+/** Strings are objects, each handed from thread to thread: unlike numbers, millions of them hold everybody up. */
+const STRINGS_MAX = 2 ** 18;
 
 type Numbers = Float32Array | Int32Array | Uint8Array;
 
@@ -139,6 +141,7 @@ export class DenseReader {
     const { dtype } = this.#spec;
     const kind = reader.kind();
     if (dtype === 'string') {
+      if (this.#strings.length === STRINGS_MAX) this.#refuse(`More than ${STRINGS_MAX} strings`, level);
       this.#strings.push(this.#readText(reader, kind, level));
       return;
     }

@@ -65,6 +65,11 @@ describe('readExamplesRequest', () => {
     });
   });
 
+  it('refuses more examples than it can well hold', () => {
+    const many = Array.from({ length: 2 ** 17 + 1 }, () => '{"x":1}').join();
+    expect(reasonOf(`{"examples": [${many}]}`)).toBe("'examples' value has more than 131072 elements");
+  });
+
   it.each([
     ['{}', float, "When method is classify, key 'examples' is expected and was not found"],
     ['{"examples": {}}', float, "Expecting 'examples' value to be an list/array"],

@@ -30,6 +30,8 @@ type Feature =
 type Example = ReadonlyMap<string, Feature>;
 
 const INT64_END = 2 ** 63;
+/** Each takes some hundred bytes of its own until all are read. */
+const EXAMPLES_MAX = 2 ** 17;
 
 /**
  * @param body UTF-8
@@ -60,8 +62,10 @@ function readExamples(reader: JsonReader): Example[] {
   if (reader.kind() !== 'Array') throw badInput("Expecting 'examples' value to be an list/array");
   if (!reader.enter(OPEN_ARRAY)) throw badInput("'examples' value is an empty array");
   const examples: Example[] = [];
-  do examples.push(readExample(reader));
-  while (reader.nextElement());
+  do {
+    if (examples.length === EXAMPLES_MAX) throw badInput(`'examples' value has more than ${EXAMPLES_MAX} elements`);
+    examples.push(readExample(reader));
+  } while (reader.nextElement());
   return examples;
 }
 

@@ -220,6 +220,14 @@ describe('element types', () => {
     expect(reasonOf(`{"inputs": ${values}}`, known)).toMatch(reason);
   });
 
+  it('refuses more strings than threads can well hand over', () => {
+    const strings = (count: number): string => `{"instances": [${Array.from({ length: count }, () => '""').join()}]}`;
+    expect(read(strings(2 ** 18), text).inputs['s']?.shape).toEqual([2 ** 18]);
+    expect(reasonOf(strings(2 ** 18 + 1), text)).toMatch(
+      /Error: INVALID_ARGUMENT: More than 262144 strings \(input "s"/,
+    );
+  });
+
   it('quotes no more than a piece of a long value', () => {
     const reason = reasonOf(`{"inputs": ["${'x'.repeat(1000)}"]}`);
     expect(reason).toMatch(/^JSON Value: "x{63}\.\.\. Type: String/);

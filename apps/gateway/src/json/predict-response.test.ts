@@ -95,10 +95,14 @@ describe('columns', () => {
 });
 
 it('hands large answers out in pieces', () => {
-  const data = new Float32Array(100_000).fill(0.5);
-  const pieces = [...writePredictResponse('row', { y: { dtype: 'float32', shape: [1000, 100], data } })];
-  expect(pieces.length).toBeGreaterThan(5);
-  expect(Math.max(...pieces.map(({ length }) => length))).toBeLessThan(70_000);
-  const { predictions } = JSON.parse(pieces.join('')) as { predictions: number[][] };
-  expect(predictions.flat()).toHaveLength(100_000);
+  const data = Float32Array.from({ length: 100_000 }, (_, i) => i);
+  for (const shape of [[1000, 100], [1, 100_000], [100_000]]) {
+    for (const layout of ['row', 'column'] as const) {
+      const pieces = [...writePredictResponse(layout, { y: { dtype: 'float32', shape, data } })];
+      expect(pieces.length).toBeGreaterThan(5);
+      expect(Math.max(...pieces.map(({ length }) => length))).toBeLessThan(90_000);
+      const written = JSON.parse(pieces.join('')) as { predictions?: number[][]; outputs?: number[][] };
+      expect(Float32Array.from((written.predictions ?? written.outputs ?? []).flat())).toEqual(data);
+    }
+  }
 });

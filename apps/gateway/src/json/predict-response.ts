@@ -15,6 +15,9 @@ import { float32Text } from './float32-text.ts';
 import type { TensorLayout } from './predict-request.ts';
 import { inPieces } from './text-pieces.ts';
 
+/** Elements of an innermost row written in one go: rows may be as long as memory. */
+const LEAVES_AT_ONCE = 1024;
+
 const indent = (depth: number): string => '    '.repeat(depth);
 
 /**
@@ -29,22 +32,22 @@ export function* writePredictResponse(layout: TensorLayout, outputs: NamedTensor
 
 function* rows(named: readonly (readonly [string, TensorData])[]): Generator<string, void> {
   const count = rowCount(named);
-  yield '{\n    "predictions": [';
-  for (let row = 0; row < count; row++) {
-    if (row > 0) yield ',';
-    for (const [index, [name, tensor]] of named.entries()) {
-      if (named.length === 1) {
-        if (row > 0) yield ' ';
-        yield* oneLine(name, tensor, row, 2);
-      } else {
-        yield `${index === 0 ? `\n${indent(2)}{` : ','}\n${indent(3)}${JSON.stringify(name)}: `;
-        yield* oneLine(name, tensor, row, 3);
+  yield '{\n    "predictions": ';
+  const [only, ...others] = named;
+  if (only !== undefined && others.length === 0) {
+    yield* bareRows(...only);
+  } else {
+    for (let row = 0; row < count; row++) {
+      yield `${row === 0 ? '[' : ','}\n${indent(2)}{`;
+      for (const [index, [name, tensor]] of named.entries()) {
+        yield `${index === 0 ? '' : ','}\n${indent(3)}${JSON.stringify(name)}: `;
+        yield* oneLine(name, tensor, row);
       }
+      yield `\n${indent(2)}}`;
     }
-    if (named.length > 1) yield `\n${indent(2)}}`;
+    yield count === 0 ? '[]' : '\n    ]';
   }
-  if (count > 0) yield '\n    ';
-  yield ']\n}';
+  yield '\n}';
 }
 
 /** What all outputs have as their first dimension. */
@@ -75,17 +78,31 @@ function* columns(named: readonly (readonly [string, TensorData])[]): Generator<
   yield '\n}';
 }
 
-/** One row of a tensor, its arrays on one line. */
-function* oneLine(name: string, tensor: TensorData, row: number, depth: number): Generator<string, void> {
-  const shape = tensor.shape.slice(1);
-  const start = row * elementCount(shape);
-  yield* nested(shape, {
-    leaves: (offset, count) => joinLeaves(name, tensor, start + offset, count, depth + shape.length, ', '),
-    open: () => '[',
-    separator: () => ', ',
-    close: () => ']',
+/** The rows of the only output, arrays on one line. */
+function* bareRows(name: string, tensor: TensorData): Generator<string, void> {
+  yield* nested(tensor.shape, {
+    ...ON_ONE_LINE,
+    leaves: (offset, count) => joinLeaves(name, tensor, offset, count, 1 + tensor.shape.length, ', '),
+    close: (level) => (level === 0 ? '\n    ]' : ']'),
   });
 }
+
+/** One row of one output among several, its arrays on one line. */
+function* oneLine(name: string, tensor: TensorData, row: number): Generator<string, void> {
+  const shape = tensor.shape.slice(1);
+  const depth = 3 + shape.length;
+  const start = row * elementCount(shape);
+  if (shape.length === 0) {
+    yield joinLeaves(name, tensor, row, 1, depth, '');
+    return;
+  }
+  yield* nested(shape, {
+    ...ON_ONE_LINE,
+    leaves: (offset, count) => joinLeaves(name, tensor, start + offset, count, depth, ', '),
+  });
+}
+
+const ON_ONE_LINE = { open: () => '[', separator: () => ', ', close: () => ']' };
 
 /** A whole tensor, each element on a line of its own. */
 function* manyLines(name: string, tensor: TensorData, depth: number): Generator<string, void> {
@@ -124,7 +141,19 @@ function* nested(shape: readonly number[], style: ArrayStyle): Generator<string,
   for (;;) {
     let text = '';
     for (let level = openFrom; level < innermost; level++) text += style.open(level);
-    text += inner === 0 ? '[]' : style.open(innermost) + style.leaves(offset, inner) + style.close(innermost);
+    if (inner === 0) {
+      text += '[]';
+    } else {
+      text += style.open(innermost);
+      for (let done = 0; done < inner; done += LEAVES_AT_ONCE) {
+        if (done > 0) {
+          yield text;
+          text = style.separator(innermost);
+        }
+        text += style.leaves(offset + done, Math.min(LEAVES_AT_ONCE, inner - done));
+      }
+      text += style.close(innermost);
+    }
     offset += inner;
     let level = innermost - 1;
     while (level >= 0 && (counters[level] as number) + 1 === shape[level]) {
