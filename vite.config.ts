@@ -6,8 +6,13 @@ import { defineConfig } from 'vitest/config';
 const page = (name: string): string => fileURLToPath(new URL(`apps/client/${name}.html`, import.meta.url));
 
 const TESTS = ['packages/**/*.test.ts', 'apps/**/*.test.ts', 'samples/**/*.test.ts', 'scripts/**/*.test.ts'];
-/** Those that run tfjs, open sockets or otherwise touch the outside; `npm run check` leaves them out. */
-const INTEGRATION_TESTS = ['packages/*/src/adapters/**/*.test.ts', 'samples/**/*.test.ts'];
+/** Those that run tfjs or a whole server: too slow for `npm run check`, which leaves them to `npm test`. */
+const INTEGRATION_TESTS = [
+  '**/*.integration.test.ts',
+  'packages/*/src/adapters/**/*.test.ts',
+  'apps/cli/**/*.test.ts',
+  'samples/**/*.test.ts',
+];
 
 export default defineConfig({
   root: 'apps/client',
@@ -31,7 +36,7 @@ export default defineConfig({
     testTimeout: 20_000,
     projects: [
       { extends: true, test: { name: 'unit', include: TESTS, exclude: ['**/node_modules/**', ...INTEGRATION_TESTS] } },
-      { extends: true, test: { name: 'integration', include: INTEGRATION_TESTS } },
+      { extends: true, test: { name: 'integration', include: INTEGRATION_TESTS, exclude: ['**/node_modules/**'] } },
     ],
   },
 });
