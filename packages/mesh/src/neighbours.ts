@@ -3,5 +3,6 @@ export type { Connection, ConnectionHandler, DialOptions, Transport } from './co
 export { Link, type LinkFigures, type LinkHandler } from './link.ts';
 export { Links, type LinksHandler } from './links.ts';
 export { MemoryNetwork } from './memory-transport.ts';
+export { relayTransport, type RelayTransportParts } from './relay-transport.ts';
 export type { ContributedNode, ContributeOptions, NodeModelStatus, NodePhase, NodeSnapshot } from './sdk.ts';
 export type { OpenSignaling, Signaling, SignalingState, Welcome } from './signaling.ts';
