@@ -107,7 +107,8 @@ const lab: Lab = {
       inFlight,
       deadlineMs: 120_000,
     })) {
-      outputs.push([...(Object.values(prediction.outputs)[0]?.data as Float32Array)]);
+      const [output] = Object.values(prediction.outputs);
+      outputs.push([...((output?.data ?? []) as Float32Array)]);
       for (const { rows, attempts, stages } of prediction.microbatches) {
         attemptsMax = Math.max(attemptsMax, attempts);
         for (const { nodeName } of stages) rowsByNode[nodeName] = (rowsByNode[nodeName] ?? 0) + rows[1] - rows[0];
@@ -123,7 +124,7 @@ const lab: Lab = {
     const model = await tf.loadLayersModel(modelUrl);
     const outputs: number[][] = [];
     for await (const { data, shape } of pictures({ inputShape: model.inputs[0]?.shape as number[] }, count)) {
-      const input = tf.tensor(data as Float32Array, [...shape]);
+      const input = tf.tensor(data, [...shape]);
       const output = model.predict(input) as tf.Tensor;
       outputs.push([...((await output.data()) as Float32Array)]);
       tf.dispose([input, output]);

@@ -201,7 +201,7 @@ describe('admission', () => {
   });
 
   test('a page of another origin is turned away, WebSocket or not; one that is allowed comes in', async () => {
-    await expect(enter(await invited('node'), { origin: 'https://evil.example' })).rejects.toThrow();
+    await expect(enter(await invited('node'), { origin: 'https://evil.example' })).rejects.toThrow('websocket error');
     await expect(enter(await invited('node'), { origin: 'https://app.example' })).resolves.toBeDefined();
     await expect(enter(await invited('node'), { origin: coordinator.url })).resolves.toBeDefined();
   });

@@ -28,7 +28,7 @@ beforeEach(() => {
 
 /** `Omit` over each member of the union. */
 type Said = ClusterEvent extends infer Event ? (Event extends ClusterEvent ? Omit<Event, 'nowMs'> : never) : never;
-const feed = (event: Said): ClusterEffect[] => updateCluster(state, { nowMs: 0, ...event } as ClusterEvent);
+const feed = (event: Said): ClusterEffect[] => updateCluster(state, { nowMs: 0, ...event });
 
 const sentTo = (effects: readonly ClusterEffect[], peer: PeerId): string[] =>
   effects.flatMap((effect) => (effect.type === 'send' && effect.to === peer ? [effect.message.type] : []));

@@ -22,3 +22,9 @@ export {
 export { replicate, type ModelDemand, type NodeSupply } from './replicate.ts';
 export { decodeTensor, encodeTensor } from './codec.ts';
 export { checkInputs, rowsOf, signatureOf, type CheckedInputs } from './request-inputs.ts';
+export type { Link, Links, NodeProfile } from './placement/mesh.ts';
+export { leastFetchBytes, provenOptimum } from './placement/optimum.ts';
+export { planAll } from './placement/plan-all.ts';
+export { planModel, type Plan, type PlanRequest, type PlanResult } from './placement/plan.ts';
+export type { ModelProfile } from './placement/profile.ts';
+export { MOVE_POLICY, replan } from './placement/replan.ts';

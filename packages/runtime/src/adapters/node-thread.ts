@@ -9,7 +9,7 @@ import { offerExecutor } from './thread-endpoint.ts';
 if (parentPort === null) throw new Error('this file is the entry of a worker thread');
 
 const dist = dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm'));
-const file = <Name extends string>(name: Name): string => join(dist, name);
+const file = (name: string): string => join(dist, name);
 
 offerExecutor(
   new TfjsExecutor({

@@ -41,7 +41,7 @@ function probe(weights: ReturnType<typeof probeTensors>): tf.Tensor {
     const convolved = tf.relu6(tf.conv2d(weights.input, weights.full, 1, 'same'));
     const deep = tf.relu6(tf.depthwiseConv2d(convolved, weights.depthwise, 1, 'same'));
     const points = tf.conv2d(deep, weights.pointwise, 1, 'same');
-    return tf.matMul(tf.mean(points, [1, 2]) as tf.Tensor2D, weights.dense);
+    return tf.matMul(tf.mean<tf.Tensor2D>(points, [1, 2]), weights.dense);
   });
 }
 

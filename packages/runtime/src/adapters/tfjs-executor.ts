@@ -197,8 +197,7 @@ async function loadLayers(artifacts: tf.io.ModelArtifacts, stage: StageToLoad): 
 
 const asArray = (tensors: tf.Tensor | tf.Tensor[]): tf.Tensor[] => (Array.isArray(tensors) ? tensors : [tensors]);
 
-const makeTensor = ({ data, shape, dtype }: TensorData): tf.Tensor =>
-  tf.tensor(data as Float32Array, [...shape], dtype);
+const makeTensor = ({ data, shape, dtype }: TensorData): tf.Tensor => tf.tensor(data, [...shape], dtype);
 
 async function readTensor(tensor: tf.Tensor): Promise<TensorData> {
   const { dtype } = tensor;
