@@ -41,18 +41,18 @@ export interface Signaling {
 
 /**
  * Settles when words get through: a dial that begins while the line is down waits, for its offer would be dropped.
- * @throws MeshError CLOSED when the line will not be open again
+ * @throws MeshError when the line will not be open again: why it was closed, or CLOSED
  */
-export function lineOpen(signaling: Signaling): Promise<void> {
+export function lineOpen(signaling: Pick<Signaling, 'state' | 'onState'>): Promise<void> {
   return new Promise<void>((resolve, reject) => {
-    const settle = (state: SignalingState): boolean => {
+    const settle = (state: SignalingState, error: MeshError | null): boolean => {
       if (state === 'open') resolve();
-      if (state === 'closed') reject(new MeshError('CLOSED', 'the line to the coordinator is closed'));
+      if (state === 'closed') reject(error ?? new MeshError('CLOSED', 'the line to the coordinator is closed'));
       return state !== 'lost';
     };
-    if (settle(signaling.state)) return;
-    const off = signaling.onState((state) => {
-      if (settle(state)) off();
+    if (settle(signaling.state, null)) return;
+    const off = signaling.onState((state, error) => {
+      if (settle(state, error)) off();
     });
   });
 }

@@ -16,9 +16,11 @@ import {
 import { createNanoEvents } from 'nanoevents';
 import { io } from 'socket.io-client';
 import * as z from 'zod/mini';
-import type { OpenSignaling, Signaling, SignalingState, Welcome } from '../signaling.ts';
+import { lineOpen, type OpenSignaling, type Signaling, type SignalingState, type Welcome } from '../signaling.ts';
 
 const ACK_DEADLINE_MS = 10_000;
+/** The socket's own reconnecting covers all but what the coordinator decided; it is spread over half as much again. */
+const RETURN_DELAY_MS = 1000;
 
 /** What a refused handshake carries besides its message. */
 const refusalSchema = z.object({ data: z.object({ code: z.string(), reason: z.string() }) });
@@ -49,30 +51,43 @@ export const openSocketSignaling: OpenSignaling = async ({ url, handshake, deadl
   }>();
   const admitted = deferred<Welcome>();
   let state: SignalingState = 'lost';
+  /** The coordinator's latest no. */
+  let refusal: MeshError | undefined;
   const enter = (next: SignalingState, error: MeshError | null): void => {
     if (state === next || state === 'closed') return;
     state = next;
     events.emit('state', next, error);
   };
 
-  socket.on('connect_error', (error) => {
-    const refusal = refusalOf(error);
-    if (refusal.code === 'COORDINATOR_LOST') return;
-    // The coordinator answered no: trying again would not change its mind.
+  const leave = (error: MeshError): void => {
+    enter('closed', error);
+    admitted.reject(error);
     socket.disconnect();
-    admitted.reject(refusal);
-    enter('closed', refusal);
+  };
+
+  const comeBack = (): void => {
+    setTimeout(() => state === 'lost' && socket.connect(), RETURN_DELAY_MS * (1 + Math.random() / 2));
+  };
+
+  socket.on('connect_error', (error) => {
+    // Tries again by itself.
+    if (socket.active) return;
+    refusal = refusalOf(error);
+    // Where the coordinator said no for good, trying again would not change its mind.
+    if (refusal.retryable) comeBack();
+    else leave(refusal);
   });
-  socket.on('disconnect', (reason) => enter('lost', new MeshError('COORDINATOR_LOST', `signaling socket: ${reason}`)));
+  socket.on('disconnect', (reason) => {
+    enter('lost', new MeshError('COORDINATOR_LOST', `signaling socket: ${reason}`));
+    // Thought dead, but alive: a page that was busy for a while comes back as itself.
+    if (reason === 'io server disconnect') comeBack();
+  });
   /** A coordinator that breaks the protocol is left. */
   const guarded = (read: () => void): void => {
     try {
       read();
     } catch (error) {
-      const broken = MeshError.from(error, 'BAD_FRAME');
-      socket.disconnect();
-      admitted.reject(broken);
-      enter('closed', broken);
+      leave(MeshError.from(error, 'BAD_FRAME'));
     }
   };
   socket.on('down', (raw: unknown) =>
@@ -99,30 +114,15 @@ export const openSocketSignaling: OpenSignaling = async ({ url, handshake, deadl
     }),
   );
 
-  /** Settles once the line is open; a line that is lost for a moment costs a caller no more than that moment. */
-  const whenOpen = async (): Promise<void> => {
-    if (state === 'open') return;
-    if (state === 'closed') throw new MeshError('CLOSED', 'this line to the coordinator is closed');
-    const opened = deferred<void>();
-    const off = events.on('state', (next, error) => {
-      if (next === 'open') opened.resolve();
-      if (next === 'closed') opened.reject(error ?? new MeshError('CLOSED'));
-    });
-    const onDeadline = (): MeshError => new MeshError('COORDINATOR_LOST', `out of reach for ${ACK_DEADLINE_MS} ms`);
-    try {
-      await withDeadline(opened.promise, {
-        clock: systemClock,
-        deadlineMs: ACK_DEADLINE_MS,
-        onDeadline,
-        onAbort: onDeadline,
-      });
-    } finally {
-      off();
-    }
-  };
-
   const acknowledged = async (event: string, ...parts: unknown[]): Promise<unknown> => {
-    await whenOpen();
+    // A line that is lost for a moment costs a caller no more than that moment.
+    const outOfReach = (): MeshError => new MeshError('COORDINATOR_LOST', `out of reach for ${ACK_DEADLINE_MS} ms`);
+    await withDeadline(lineOpen(signaling), {
+      clock: systemClock,
+      deadlineMs: ACK_DEADLINE_MS,
+      onDeadline: outOfReach,
+      onAbort: outOfReach,
+    });
     try {
       return await socket.timeout(ACK_DEADLINE_MS).emitWithAck(event, ...parts);
     } catch (error) {
@@ -157,11 +157,12 @@ export const openSocketSignaling: OpenSignaling = async ({ url, handshake, deadl
       clock: systemClock,
       deadlineMs,
       signal,
-      onDeadline: () => new MeshError('COORDINATOR_LOST', `no admission by ${url} in ${deadlineMs} ms`),
+      onDeadline: () => refusal ?? new MeshError('COORDINATOR_LOST', `no admission by ${url} in ${deadlineMs} ms`),
       onAbort: () => new MeshError('CANCELLED'),
     });
     return { signaling, welcome };
   } catch (error) {
+    state = 'closed';
     socket.disconnect();
     throw error;
   }
