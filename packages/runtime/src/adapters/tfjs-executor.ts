@@ -154,6 +154,7 @@ function artifactsOf(stage: StageToLoad): tf.io.ModelArtifacts {
   if (json.signature !== undefined) artifacts.signature = json.signature;
   if (json.userDefinedMetadata !== undefined) artifacts.userDefinedMetadata = json.userDefinedMetadata;
   if (json.modelInitializer !== undefined) artifacts.modelInitializer = json.modelInitializer;
+  if (json.initializerSignature !== undefined) artifacts.initializerSignature = json.initializerSignature;
   return artifacts;
 }
 
