@@ -14,7 +14,7 @@ const BACKEND = 'wasm';
 const ROUNDS = 3;
 const PICTURES = 48;
 /** A tab that has just opened still compiles its code beside its work: hundreds of images pass until that has ebbed. */
-const SETTLE_MS = 8000;
+const SETTLE_MS = 6000;
 const WARM_UP_MS = 1500;
 const WINDOW_MS = 5000;
 const DEADLINE_MS = 60_000;
