@@ -188,7 +188,7 @@ export interface NodeSnapshot {
 
 export interface ContributedNode {
   readonly snapshot: NodeSnapshot;
-  /** Called with every change, at most four times a second. Returns its own undoing. */
+  /** Called with every change, at most twice a second. Returns its own undoing. */
   onChange(listener: (snapshot: NodeSnapshot) => void): () => void;
   /** Called with each line of the event log: a time (ms since the epoch), a reason code and a text. */
   onLog(

@@ -39,7 +39,7 @@ const PREPARE_DEADLINE_MS = 180_000;
 /** A client's page may be busy with itself; its results are kept under way for as long. */
 const CLIENT_SILENCE_MS_MAX = PING_INTERVAL_MS * CLIENT_PINGS_MISSED_MAX;
 /** Listeners hear of changes at most this often. */
-const CHANGE_INTERVAL_MS = 250;
+const CHANGE_INTERVAL_MS = 500;
 /** What is under way at `stop` has this long to finish. */
 const DRAIN_MS = 2000;
 /** An executor that crashes again within this time of its start is not started a fourth time. */

@@ -12,6 +12,8 @@ const RUNNING_MAX = 2;
 /** A lease is this many times what the work should take, and never less than the floor. */
 const LEASE_FACTOR = 3;
 const LEASE_FLOOR_MS = 2000;
+/** Work that is done sooner needs no lease: whoever waits gives that long of itself, and a message costs both sides. */
+const LEASE_WORTH_MS = 1000;
 /** A run that takes longer than its lease by this factor is stuck: the executor is replaced. */
 const STUCK_FACTOR = 4;
 
@@ -128,10 +130,13 @@ export class StageRunner {
     try {
       const held = this.#parts.holder.forWork(message);
       if (typeof held === 'string' || held.manifest === null) throw new MeshError('NOT_ASSIGNED');
-      const leaseMs = Math.max(LEASE_FLOOR_MS, LEASE_FACTOR * (held.msPerRow ?? 0) * message.rows * RUNNING_MAX);
+      const expectedMs = (held.msPerRow ?? 0) * message.rows * RUNNING_MAX;
+      const leaseMs = Math.max(LEASE_FLOOR_MS, LEASE_FACTOR * expectedMs);
       const link = await reach(replyTo);
-      // A link that fails here fails again, and with a reason, when the result is sent.
-      link.send({ type: 'lease', requestId, microbatch, attempt, epoch, leaseMs }).catch(() => {});
+      if (expectedMs >= LEASE_WORTH_MS) {
+        // A link that fails here fails again, and with a reason, when the result is sent.
+        link.send({ type: 'lease', requestId, microbatch, attempt, epoch, leaseMs }).catch(() => {});
+      }
       const startedAtMs = clock.nowMs();
       const { outputs, computeMs } = await this.#execute(job, held, held.manifest, leaseMs);
       this.#rest(computeMs);
