@@ -432,6 +432,15 @@ describe('the end', () => {
     expect(codesOf(bob.ends)).toEqual(['LINK_FAILED']);
   });
 
+  test('[LV5] who hears a bye closes the connection', async () => {
+    const scene = new LinkScene();
+    const { bob } = await scene.linkAndPackets();
+    bob.send({ kind: 'bye', reason: 'PEER_LEFT' });
+    await scene.settle();
+    expect(codesOf(bob.ends)).toEqual(['LINK_FAILED']);
+    expect(scene.clock.pending).toBe(0);
+  });
+
   test('[LV5] nothing is read after a bye', async () => {
     const scene = new LinkScene();
     const { alice, bob } = await scene.linkAndPackets();

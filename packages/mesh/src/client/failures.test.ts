@@ -99,6 +99,22 @@ describe('a node that goes while it computes', () => {
     expect(hopeless.error?.message).toMatch(/^DEADLINE: 0 of 1 rows were done at the deadline; nobody serves: /);
   });
 
+  test('a node whose link broke is dialled again for as long as the placement names it', async () => {
+    const { scene, node, model } = await silent();
+    const outcome = watch(model.predict(pictures(2)));
+    await scene.settle();
+    node.onWork = (work) => void node.answer(work);
+    node.drop(CLIENT);
+    await scene.pass(3000);
+    expect(outcome.value).toEqual(expected(pictures(2)));
+    expect(last(node).message.attempt).toBe(2);
+    node.drop(CLIENT);
+    await scene.settle();
+    const next = watch(model.predict(pictures(1)));
+    await scene.pass(3000);
+    expect(next.value).toEqual(expected(pictures(1)));
+  });
+
   test('a node that the coordinator called gone is not asked because another’s link broke', async () => {
     const { scene, node: gone, others, model } = await silent('broken', 'well');
     const [broken, well] = others;

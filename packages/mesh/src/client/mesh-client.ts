@@ -85,7 +85,6 @@ export class MeshClient implements Mesh {
   }
 
   async close(): Promise<void> {
-    if (this.#closing.signal.aborted) return;
     this.#closing.abort();
     for (const model of this.#models.values()) model.close();
     this.#links.close();

@@ -137,7 +137,12 @@ export class ScriptedNode {
     return this.#links.reach(peer);
   }
 
-  /** Says goodbye on its links. */
+  /** Ends its links to a peer, but stays in the mesh. */
+  drop(peer: PeerId): void {
+    this.#links.drop(peer, 'DRAINING');
+  }
+
+  /** Says goodbye on its links, and takes no more. */
   leave(): void {
     this.#links.close('PEER_LEFT');
   }
