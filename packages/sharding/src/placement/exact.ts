@@ -45,6 +45,14 @@ export function searchExactly(
 /** What a placement costs to come about: bytes that node i must still fetch to hold `[from, to)`; grows with the range. */
 export type FetchBytes = (i: number, from: number, to: number) => number;
 
+export interface Cheapest {
+  /** Undefined where nothing cheaper than the limit was found. */
+  readonly groups: readonly Group[] | undefined;
+  /** What it costs, or the limit. */
+  readonly bytes: number;
+  readonly proven: boolean;
+}
+
 /**
  * The placement that passes at least `rate` rows/ms for the fewest bytes, if that is fewer than `bytesMax`; undefined where
  * none was found. `proven` unless it gave up after `branchesMax` branches.
@@ -56,7 +64,7 @@ export function searchCheapest(
   fetchBytes: FetchBytes,
   bytesMax: number,
   branchesMax: number,
-): { readonly groups: readonly Group[] | undefined; readonly proven: boolean } {
+): Cheapest {
   return new Search(problem, shape).cheapest(rate, fetchBytes, bytesMax, branchesMax);
 }
 
@@ -144,18 +152,13 @@ class Search {
     return this.#branches > branchesMax ? 'unknown' : 'none';
   }
 
-  cheapest(
-    rate: number,
-    fetchBytes: FetchBytes,
-    bytesMax: number,
-    branchesMax: number,
-  ): { readonly groups: readonly Group[] | undefined; readonly proven: boolean } {
+  cheapest(rate: number, fetchBytes: FetchBytes, bytesMax: number, branchesMax: number): Cheapest {
     this.#fetchBytes = fetchBytes;
     this.#bytesMax = bytesMax;
     // What nodes hold tells them apart.
     this.#canonical = canonicalSets(this.#problem.nodeCount, () => false);
     const found = this.#above(rate, branchesMax, false);
-    return { groups: this.#best, proven: found === 'none' };
+    return { groups: this.#best, bytes: this.#bytesMax, proven: found === 'none' };
   }
 
   #tabulate(rate: number): void {

@@ -64,13 +64,15 @@ export function maximumFlow(problem: Problem, groups: readonly Group[], limit: n
   // Vertices: source, an entry and an exit for each member, sink. Arcs come in pairs; arc ^ 1 is the reverse.
   const first: number[] = [];
   let vertices = 1;
-  for (const group of groups) {
+  let arcs = 0;
+  groups.forEach(({ members }, k) => {
     first.push(vertices);
-    vertices += 2 * group.members.length;
-  }
+    vertices += 2 * members.length;
+    arcs += members.length * (1 + (groups[k + 1]?.members.length ?? 1)) + (k === 0 ? members.length : 0);
+  });
   const source = 0;
   const sink = vertices;
-  const network = new Network(vertices + 1);
+  const network = new Network(vertices + 1, arcs);
   const memberArcs: number[][] = [];
   groups.forEach((group, k) => {
     const arcs: number[] = [];
@@ -98,23 +100,30 @@ export function maximumFlow(problem: Problem, groups: readonly Group[], limit: n
 
 class Network {
   readonly #firstArc: Int32Array;
-  readonly #nextArc: number[] = [];
-  readonly #head: number[] = [];
-  readonly #capacity: number[] = [];
+  readonly #nextArc: Int32Array;
+  readonly #head: Int32Array;
+  readonly #capacity: Float64Array;
+  #arcs = 0;
   readonly #level: Int32Array;
   readonly #cursor: Int32Array;
 
-  constructor(vertices: number) {
+  constructor(vertices: number, arcs: number) {
+    this.#nextArc = new Int32Array(2 * arcs);
+    this.#head = new Int32Array(2 * arcs);
+    this.#capacity = new Float64Array(2 * arcs);
     this.#firstArc = new Int32Array(vertices).fill(-1);
     this.#level = new Int32Array(vertices);
     this.#cursor = new Int32Array(vertices);
   }
 
   addArc(from: number, to: number, capacity: number): number {
-    const arc = this.#head.length;
-    this.#head.push(to, from);
-    this.#capacity.push(capacity, 0);
-    this.#nextArc.push(this.#firstArc[from]!, this.#firstArc[to]!);
+    const arc = this.#arcs;
+    this.#arcs += 2;
+    this.#head[arc] = to;
+    this.#head[arc + 1] = from;
+    this.#capacity[arc] = capacity;
+    this.#nextArc[arc] = this.#firstArc[from]!;
+    this.#nextArc[arc + 1] = this.#firstArc[to]!;
     this.#firstArc[from] = arc;
     this.#firstArc[to] = arc + 1;
     return arc;

@@ -4,6 +4,7 @@ import type { Links, NodeProfile } from './mesh.ts';
 import { planModel } from './plan.ts';
 import type { Plan } from './plan.ts';
 import { canHold, referenceLeastBytes } from './reference.ts';
+import { missingWeightBytes } from './profile.ts';
 import type { LayerRange, ModelProfile } from './profile.ts';
 import { MOVE_POLICY, replan } from './replan.ts';
 import type { ReplanRequest, ReplanResult } from './replan.ts';
@@ -154,6 +155,50 @@ describe('replan', () => {
         expect(bytesOf(result)).toBe(least);
       }),
       { seed: 41, numRuns: 600 },
+    );
+  });
+
+  test('in larger meshes a move is valid, fast enough and fetches no more than the best plan would', () => {
+    fc.assert(
+      fc.property(instances({ layersMax: 8, nodesMin: 16, nodesMax: 22 }), fc.nat(), (instance, pick) => {
+        const { nodes, links } = instance;
+        const before = planModel({ profile: instance.profile, nodes, links });
+        if ('refused' in before) return;
+        // Whoever holds the stage with the fewest nodes leaves, one of them or all.
+        const smallest = [...before.ok.stages].sort((a, b) => a.replicas.length - b.replicas.length)[0]!;
+        const gone = new Set(pick % 2 === 0 ? smallest.replicas : smallest.replicas.slice(0, 1));
+        const now = nodes.filter(({ id }) => !gone.has(id));
+        const best = planModel({ profile: instance.profile, nodes: now, links });
+        const policy = { ...MOVE_POLICY, horizonMs: Infinity };
+        const result = replan({ profile: instance.profile, nodes: now, links, previous: before.ok.stages, policy });
+        if ('refused' in best || !('move' in result)) return;
+        const floor = best.ok.predicted.rowsPerSecond * (1 - policy.slack);
+        expect(result.move.predicted.rowsPerSecond).toBeGreaterThanOrEqual(floor * (1 - 1e-6));
+        const held = new Map<string, LayerRange>(
+          before.ok.stages.flatMap((stage) => stage.replicas.map((id) => [id, stage] as const)),
+        );
+        let bytesOfBest = 0;
+        for (const stage of best.ok.stages) {
+          for (const id of stage.replicas) bytesOfBest += missingWeightBytes(instance.profile, stage, held.get(id));
+        }
+        expect(bytesOf(result)).toBeLessThanOrEqual(bytesOfBest);
+        for (const stage of result.move.stages) {
+          expect(stage.replicas.length).toBeGreaterThan(0);
+          for (const id of stage.replicas) {
+            expect(
+              canHold(
+                instance.profile,
+                now.find((node) => node.id === id)!,
+                stage,
+              ),
+            ).toBe(true);
+          }
+        }
+        expect(new Set(result.move.stages.flatMap(({ replicas }) => replicas)).size).toBe(
+          result.move.stages.flatMap(({ replicas }) => replicas).length,
+        );
+      }),
+      { seed: 42, numRuns: 60 },
     );
   });
 });

@@ -7,23 +7,23 @@
  * moved to is kept until the mesh has changed by about as much again: it does not flap.
  *
  * Of the placements that pass at least (1 - slack) of the best, the one is sought that fetches fewest bytes: exactly to
- * `EXACT_NODES_MAX` nodes, beyond by growing the present placement and by paring down the best one. With an objective of
- * latency the best plan is taken as it is.
+ * `EXACT_NODES_MAX` nodes and one that joins, beyond by few-bytes.ts. With an objective of latency the best plan is taken as it is.
  */
 import { searchCheapest } from './exact.ts';
 import type { FetchBytes } from './exact.ts';
-import { fetchBytesOf, fetchMs, totalBytes } from './fetch.ts';
-import { slowestGroupRate, throughput } from './flow.ts';
+import { fetchBytesOf, fetchMs } from './fetch.ts';
+import { fewestBytesByTilings, pare } from './few-bytes.ts';
+import { throughput } from './flow.ts';
 import type { Group } from './flow.ts';
-import { variations } from './links.ts';
 import { planModel, planOf, shapeOf } from './plan.ts';
 import type { Plan, PlanRequest, PlannedStage } from './plan.ts';
-import { compileProblem, nodeRate, reachFrom } from './problem.ts';
+import { compileProblem, reachFrom } from './problem.ts';
 import type { Problem } from './problem.ts';
 import type { LayerRange } from './profile.ts';
 import type { Refusal } from './refuse.ts';
 import type { Shape } from './shape.ts';
 import { EXACT_NODES_MAX } from './solve.ts';
+import { fetchBytesOfUnits, mergeNodes, splitUnits, unitsOf } from './units.ts';
 
 export interface MovePolicy {
   /** A move must raise the objective by this share. */
@@ -57,8 +57,12 @@ export type ReplanResult =
 
 /** Sets of nodes looked at for the cheapest move. */
 const CHEAPEST_BRANCHES_MAX = 4_000_000;
-/** Changes tried while paring down a move, in nodes looked at. */
-const PARE_WORK_MAX = 6_000_000;
+/** A mesh of the exact size and the node that joins it. */
+const CHEAPEST_NODES_MAX = EXACT_NODES_MAX + 1;
+/** Units of nodes that move together, in larger meshes. */
+const UNITS_MAX = 12;
+const UNIT_ATTEMPTS = 3;
+const UNIT_BRANCHES_MAX = 800_000;
 /** Rates this close to what was sought count as reaching it. */
 const ROUNDING = 1e-9;
 
@@ -155,84 +159,43 @@ function fewestBytes(
 ): readonly Group[] {
   const least = floor * (1 - ROUNDING);
   let found = pare(problem, shape, fetchBytes, least, best);
-  const grown = grow(problem, shape, fetchBytes, least, present);
-  if (grown !== undefined) {
-    const pared = pare(problem, shape, fetchBytes, least, grown);
-    if (totalBytes(fetchBytes, pared) < totalBytes(fetchBytes, found)) found = pared;
+  const tilings = [present, best].filter((groups) => groups.length > 0).map(tilingOf);
+  const tiled = fewestBytesByTilings(problem, shape, fetchBytes, least, tilings, found.bytes);
+  if (tiled !== undefined) found = pare(problem, shape, fetchBytes, least, tiled.groups);
+  if (problem.nodeCount <= CHEAPEST_NODES_MAX) {
+    const cheapest = searchCheapest(problem, shape, least, fetchBytes, found.bytes, CHEAPEST_BRANCHES_MAX);
+    return cheapest.groups ?? found.groups;
   }
-  if (problem.nodeCount > EXACT_NODES_MAX) return found;
-  const bytesMax = totalBytes(fetchBytes, found);
-  return searchCheapest(problem, shape, least, fetchBytes, bytesMax, CHEAPEST_BRANCHES_MAX).groups ?? found;
+  const united = fewestBytesByUnits(problem, shape, fetchBytes, least, present, found.bytes);
+  return united === undefined ? found.groups : pare(problem, shape, fetchBytes, least, united).groups;
 }
 
-/** Gives the slowest stage nodes, those first that cost fewest bytes for what they bring, until the floor is passed. */
-function grow(
+/** The cheapest placement in which most of a stage's nodes stay together. */
+function fewestBytesByUnits(
   problem: Problem,
   shape: Shape,
   fetchBytes: FetchBytes,
   floor: number,
   present: readonly Group[],
+  bytesMax: number,
 ): readonly Group[] | undefined {
-  if (present.length < shape.stagesMin || present.length > shape.stagesMax || present.length === 0) return undefined;
-  let groups = present.map((group) => ({
-    ...group,
-    members: group.members.filter((i) => reachFrom(problem, i, group.from) >= group.to).slice(0, shape.replicasMax),
-  }));
-  for (let step = 0; step <= problem.nodeCount; step++) {
-    if (throughput(problem, groups) >= floor) return groups;
-    const rates = groups.map(({ from, to, members }) =>
-      members.reduce((sum, i) => sum + nodeRate(problem, i, from, to), 0),
-    );
-    const low = rates.indexOf(Math.min(...rates));
-    const { from, to, members } = groups[low]!;
-    if (members.length >= shape.replicasMax) return undefined;
-    let chosen = -1;
-    let chosenWorth = 0;
-    for (let i = 0; i < problem.nodeCount; i++) {
-      if (members.includes(i) || reachFrom(problem, i, from) < to) continue;
-      const at = groups.findIndex((group) => group.members.includes(i));
-      // A stage that would fall below this one is not robbed.
-      const left = at < 0 ? Infinity : rates[at]! - nodeRate(problem, i, groups[at]!.from, groups[at]!.to);
-      const after = Math.min(left, rates[low]! + nodeRate(problem, i, from, to), floor);
-      const worth = (after - rates[low]!) / (fetchBytes(i, from, to) + 1);
-      if (worth > chosenWorth) {
-        chosen = i;
-        chosenWorth = worth;
-      }
-    }
-    if (chosen < 0) return undefined;
-    groups = groups.map((group, k) => ({
-      ...group,
-      members: k === low ? [...group.members, chosen] : group.members.filter((i) => i !== chosen),
-    }));
+  const units = unitsOf(problem, present, UNITS_MAX);
+  if (units === undefined || shape.replicasMax < Infinity) return undefined;
+  const merged = mergeNodes(problem, units);
+  const unitBytes = fetchBytesOfUnits(fetchBytes, units);
+  let sought = floor;
+  for (let attempt = 0; attempt < UNIT_ATTEMPTS; attempt++) {
+    const { groups } = searchCheapest(merged, shape, sought, unitBytes, bytesMax, UNIT_BRANCHES_MAX);
+    if (groups === undefined) return undefined;
+    const split = splitUnits(groups, units);
+    const passed = throughput(problem, split);
+    if (passed >= floor) return split;
+    // Units flatter: what they promised more than their nodes pass is asked for on top.
+    sought *= Math.max(1.002, floor / passed);
   }
   return undefined;
 }
 
-/** Leaves out, swaps and shifts while that saves bytes and the floor is still passed. */
-function pare(
-  problem: Problem,
-  shape: Shape,
-  fetchBytes: FetchBytes,
-  floor: number,
-  start: readonly Group[],
-): readonly Group[] {
-  let groups = start;
-  let bytes = totalBytes(fetchBytes, groups);
-  let work = 0;
-  for (let improved = true; improved && bytes > 0;) {
-    improved = false;
-    for (const changed of variations(problem, shape, groups)) {
-      work += problem.nodeCount;
-      if (work > PARE_WORK_MAX) return groups;
-      const fewer = totalBytes(fetchBytes, changed);
-      if (fewer >= bytes || slowestGroupRate(problem, changed) < floor || throughput(problem, changed) < floor)
-        continue;
-      groups = changed;
-      bytes = fewer;
-      improved = true;
-      break;
-    }
-  }
-  return groups;
+function tilingOf(groups: readonly Group[]): readonly number[] {
+  return [0, ...groups.map(({ to }) => to)];
 }

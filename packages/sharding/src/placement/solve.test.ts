@@ -86,7 +86,7 @@ describe('solve', () => {
 
   test('gives valid placements under its bound beyond the exact size', () => {
     fc.assert(
-      fc.property(instances({ layersMax: 12, nodesMax: 24 }), shapes, (instance, shape) => {
+      fc.property(instances({ layersMax: 12, nodesMin: 13, nodesMax: 24 }), shapes, (instance, shape) => {
         const problem = compile(instance);
         const solution = solve(problem, shape);
         if (solution === undefined) return;

@@ -12,12 +12,13 @@ export interface Instance {
 
 interface Sizes {
   readonly layersMax: number;
+  readonly nodesMin?: number;
   readonly nodesMax: number;
 }
 
 const OPS = ['Conv2D', 'Einsum', 'StringSplit'];
 
-export function instances({ layersMax, nodesMax }: Sizes): fc.Arbitrary<Instance> {
+export function instances({ layersMax, nodesMin = 1, nodesMax }: Sizes): fc.Arbitrary<Instance> {
   return fc
     .record({
       layers: fc.array(
@@ -32,7 +33,7 @@ export function instances({ layersMax, nodesMax }: Sizes): fc.Arbitrary<Instance
       bytes: fc.array(fc.constantFrom(0, 10, 100, 400), { minLength: layersMax + 1, maxLength: layersMax + 1 }),
       illegal: fc.array(fc.nat({ max: 4 }), { minLength: layersMax + 1, maxLength: layersMax + 1 }),
       shared: fc.option(fc.array(fc.nat({ max: layersMax - 1 }), { minLength: 1, maxLength: 3 }), { freq: 3 }),
-      speeds: fc.array(fc.constantFrom(0.5, 1, 1.5, 4), { minLength: 1, maxLength: nodesMax }),
+      speeds: fc.array(fc.constantFrom(0.5, 1, 1.5, 4), { minLength: nodesMin, maxLength: nodesMax }),
       memory: fc.array(fc.constantFrom(30, 60, 100, 400), { minLength: nodesMax, maxLength: nodesMax }),
       lacks: fc.array(fc.subarray(OPS, { maxLength: 1 }), { minLength: nodesMax, maxLength: nodesMax }),
       pairs: fc.array(fc.constantFrom(2, 20, 100, 1000), {
