@@ -1,5 +1,6 @@
 /** Every benchmark there is, in the order of the list. */
 import type { Bench } from './bench.ts';
 import { dataparallel } from './dataparallel.ts';
+import { placement } from './placement.ts';
 
-export const BENCHES: readonly Bench[] = [dataparallel];
+export const BENCHES: readonly Bench[] = [dataparallel, placement];

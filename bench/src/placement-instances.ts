@@ -6,10 +6,7 @@
  * nets: a LAN, homes behind their own uplinks, or sites of 4 to 24 tabs and a quarter of homes.
  */
 import { seededRandom } from '@shoal/base';
-// oxlint-disable-next-line no-restricted-imports -- the room does not export its planner yet
-import type { Link, Links, NodeProfile } from '../../packages/sharding/src/placement/mesh.ts';
-// oxlint-disable-next-line no-restricted-imports -- the room does not export its planner yet
-import type { ModelProfile } from '../../packages/sharding/src/placement/profile.ts';
+import type { Link, Links, ModelProfile, NodeProfile } from '@shoal/sharding';
 
 export type Net = 'lan' | 'wan' | 'sites';
 

@@ -1,12 +1,6 @@
 /** How good plans are, how soon they are made and how little they move, on seeded models and meshes. */
-// oxlint-disable-next-line no-restricted-imports -- the room does not export its planner yet
-import { leastFetchBytes, provenOptimum } from '../../packages/sharding/src/placement/optimum.ts';
-// oxlint-disable-next-line no-restricted-imports -- the room does not export its planner yet
-import { planModel } from '../../packages/sharding/src/placement/plan.ts';
-// oxlint-disable-next-line no-restricted-imports -- the room does not export its planner yet
-import type { Plan, PlanRequest } from '../../packages/sharding/src/placement/plan.ts';
-// oxlint-disable-next-line no-restricted-imports -- the room does not export its planner yet
-import { MOVE_POLICY, replan } from '../../packages/sharding/src/placement/replan.ts';
+import { leastFetchBytes, MOVE_POLICY, planModel, provenOptimum, replan } from '@shoal/sharding';
+import type { Plan, PlanRequest } from '@shoal/sharding';
 import type { Bench, BenchContext } from './bench.ts';
 import { joiner, placementInstance } from './placement-instances.ts';
 import type { Instance, Net } from './placement-instances.ts';
