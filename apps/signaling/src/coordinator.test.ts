@@ -255,6 +255,31 @@ describe('a node', () => {
   });
 });
 
+test('a coordinator that ends calls nobody gone: the links between peers are not its own', async () => {
+  const own = await mkdtemp(join(tmpdir(), 'shoal-coordinator-'));
+  const ending = await startCoordinator({
+    host: '127.0.0.1',
+    port: 0,
+    modelsFolder: join(folder, 'models'),
+    stateFolder: own,
+  });
+  const heard: string[] = [];
+  for (const role of ['node', 'client', 'client'] as const) {
+    const auth = { protocol: PROTOCOL_VERSION, role, invite: await ending.invite(role, 60) };
+    const socket = io(ending.url, { transports: ['websocket'], auth, reconnection: false, forceNew: true });
+    sockets.push(socket);
+    await new Promise<void>((resolve) => {
+      socket.on('down', ({ type }: DownMessage) => {
+        heard.push(type);
+        if (type === 'welcome') resolve();
+      });
+    });
+  }
+  await ending.close();
+  expect(heard).not.toContain('peer-left');
+  await rm(own, { recursive: true });
+});
+
 describe('watch', () => {
   test.each([
     [{ model: 'nobody' }, 'MODEL_NOT_FOUND'],

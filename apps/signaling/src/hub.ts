@@ -61,6 +61,7 @@ export class Hub {
   readonly #parts: HubParts;
   readonly #sockets = new Map<PeerId, Socket>();
   readonly #timer: NodeJS.Timeout;
+  #closed = false;
 
   constructor(parts: HubParts) {
     this.#parts = parts;
@@ -75,7 +76,9 @@ export class Hub {
     this.#timer = setInterval(() => this.feed({ type: 'tick', nowMs: Date.now() }), PING_INTERVAL_MS);
   }
 
+  /** Ends quietly: the coordinator goes, the peers' links to each other stay. */
   close(): void {
+    this.#closed = true;
     clearInterval(this.#timer);
   }
 
@@ -150,7 +153,7 @@ export class Hub {
       );
     });
     socket.on('disconnect', (reason) => {
-      if (this.#sockets.get(peerId) !== socket) return;
+      if (this.#closed || this.#sockets.get(peerId) !== socket) return;
       this.#leave(peerId, 'PEER_LEFT', reason);
     });
   }
