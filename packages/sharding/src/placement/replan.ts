@@ -59,8 +59,8 @@ export type ReplanResult =
 const CHEAPEST_BRANCHES_MAX = 4_000_000;
 /** A mesh of the exact size and the node that joins it. */
 const CHEAPEST_NODES_MAX = EXACT_NODES_MAX + 1;
-/** Units of nodes that move together, in larger meshes. */
-const UNITS_MAX = 12;
+/** Units of nodes that move together, in larger meshes: few are searched to the end, many are finer. */
+const UNITS = [8, 10, 12];
 const UNIT_ATTEMPTS = 3;
 const UNIT_BRANCHES_MAX = 800_000;
 /** Rates this close to what was sought count as reaching it. */
@@ -162,12 +162,14 @@ function fewestBytes(
   const tilings = [present, best].filter((groups) => groups.length > 0).map(tilingOf);
   const tiled = fewestBytesByTilings(problem, shape, fetchBytes, least, tilings, found.bytes);
   if (tiled !== undefined) found = pare(problem, shape, fetchBytes, least, tiled.groups);
-  if (problem.nodeCount <= CHEAPEST_NODES_MAX) {
-    const cheapest = searchCheapest(problem, shape, least, fetchBytes, found.bytes, CHEAPEST_BRANCHES_MAX);
-    return cheapest.groups ?? found.groups;
+  for (const unitsMax of UNITS) {
+    if (problem.nodeCount <= unitsMax) continue;
+    const united = fewestBytesByUnits(problem, shape, fetchBytes, least, present, unitsMax, found.bytes);
+    if (united !== undefined) found = pare(problem, shape, fetchBytes, least, united);
   }
-  const united = fewestBytesByUnits(problem, shape, fetchBytes, least, present, found.bytes);
-  return united === undefined ? found.groups : pare(problem, shape, fetchBytes, least, united).groups;
+  if (problem.nodeCount > CHEAPEST_NODES_MAX) return found.groups;
+  const cheapest = searchCheapest(problem, shape, least, fetchBytes, found.bytes, CHEAPEST_BRANCHES_MAX);
+  return cheapest.groups ?? found.groups;
 }
 
 /** The cheapest placement in which most of a stage's nodes stay together. */
@@ -177,9 +179,10 @@ function fewestBytesByUnits(
   fetchBytes: FetchBytes,
   floor: number,
   present: readonly Group[],
+  unitsMax: number,
   bytesMax: number,
 ): readonly Group[] | undefined {
-  const units = unitsOf(problem, present, UNITS_MAX);
+  const units = unitsOf(problem, present, unitsMax);
   if (units === undefined || shape.replicasMax < Infinity) return undefined;
   const merged = mergeNodes(problem, units);
   const unitBytes = fetchBytesOfUnits(fetchBytes, units);
