@@ -12,18 +12,11 @@ import {
   type TensorData,
   type TensorValues,
 } from '@shoal/protocol';
-import type { ExecutorMemory, RunResult, StageToLoad } from '../executor.ts';
+import type { Executor, ExecutorMemory, RunResult, StageToLoad } from '../executor.ts';
 import { measureProbe } from './probe-graph.ts';
 
 /** The executor as its worker offers it; the thread's end and its crash are seen from outside. */
-export interface ThreadExecutor {
-  available(): Promise<readonly BackendName[]>;
-  measure(backend: BackendName): Promise<BackendReport>;
-  use(backend: BackendName): Promise<void>;
-  load(stage: StageToLoad): Promise<void>;
-  run(stageId: string, signature: string, inputs: NamedTensors): Promise<RunResult>;
-  unload(stageId: string): Promise<void>;
-  memory(): Promise<ExecutorMemory>;
+export interface ThreadExecutor extends Omit<Executor, 'stop' | 'onCrash'> {
   /** Settles with the reason when the device is lost; may never settle. */
   deviceLost(): Promise<string>;
 }
