@@ -23,10 +23,6 @@ export const placement: Bench = {
   run: (context) => Promise.resolve(measure(context)),
 };
 
-export async function placementBench(): Promise<BenchRow[]> {
-  return measure({ progress: () => undefined });
-}
-
 function measure({ progress }: BenchContext): BenchRow[] {
   for (let seed = 1; seed <= WARM_UP; seed++) planModel(placementInstance(seed, SMALL_NODES));
   progress(`${SMALL_INSTANCES} meshes of ${SMALL_NODES} nodes`);

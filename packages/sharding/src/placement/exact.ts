@@ -15,6 +15,8 @@ export const EXACT_TOLERANCE = 1e-4;
 /** How far the incumbent may outgrow the table of covers before a new one pays, and what that costs, in branches. */
 const TABLE_AGE_MAX = 1.004;
 const TABLE_BRANCHES = 200_000;
+/** Searches for few bytes begin with this part of the limit. */
+const FIRST_LIMIT_SHARE = 64;
 /** The first tries at higher rates end after this many branches. */
 const LEAP_BRANCHES_MAX = 300_000;
 const LEAPS_MAX = 4;
@@ -144,7 +146,7 @@ class Search {
     this.#branchesMax = branchesMax;
     this.#closed.clear();
     const before = this.#rate;
-    this.#tabulate(rate);
+    if (rate !== this.#furthestRate) this.#tabulate(rate);
     if (this.#furthest[this.#all] === cutCount) {
       this.#extend(0, cutCount, { members: 0, takes: new Float64Array(0), passes: Infinity, free: true, bytes: 0 });
     }
@@ -154,10 +156,17 @@ class Search {
 
   cheapest(rate: number, fetchBytes: FetchBytes, bytesMax: number, branchesMax: number): Cheapest {
     this.#fetchBytes = fetchBytes;
-    this.#bytesMax = bytesMax;
     // What nodes hold tells them apart.
     this.#canonical = canonicalSets(this.#problem.nodeCount, () => false);
-    const found = this.#above(rate, branchesMax, false);
+    // A tight limit ends branches early, so limits double from a low one; where there is none to come down from, none is set.
+    let found: 'found' | 'none' | 'unknown' = 'none';
+    let left = branchesMax;
+    for (let limit = bytesMax < Infinity ? bytesMax / FIRST_LIMIT_SHARE : bytesMax; ; limit *= 2) {
+      this.#bytesMax = Math.min(limit, bytesMax);
+      found = this.#above(rate, limit < bytesMax ? left / 4 : left, false);
+      left -= this.#branches;
+      if (this.#best !== undefined || limit >= bytesMax || left <= 0) break;
+    }
     return { groups: this.#best, bytes: this.#bytesMax, proven: found === 'none' };
   }
 
@@ -175,6 +184,7 @@ class Search {
     const others = this.#all & ~used;
     const back = this.#backTable(to);
     const handed = this.#handOver(others, to, tail);
+    const options: { readonly members: number; readonly from: number; readonly bytes: number }[] = [];
     for (let members = others; members > 0; members = (members - 1) & others) {
       if (++this.#branches > this.#branchesMax) return;
       const left = others & ~members;
@@ -198,9 +208,16 @@ class Search {
         if (passes < this.#least) continue;
         const bytes = tail.bytes + this.#bytesOf(members, from, to);
         if (bytes >= this.#bytesMax) break;
-        this.#choose(used, members, from, to, tail, handed, bytes);
+        if (this.#fetchBytes !== undefined) options.push({ members, from, bytes });
+        else this.#choose(used, members, from, to, tail, handed, bytes);
         if (this.#leap && this.#rate >= this.#least) return;
       }
+    }
+    // Cheap stages first, and of those the long ones: a cheap placement found early spares the rest.
+    options.sort((a, b) => a.bytes - b.bytes || a.from - b.from);
+    for (const { members, from, bytes } of options) {
+      if (bytes >= this.#bytesMax || this.#branches > this.#branchesMax) return;
+      this.#choose(used, members, from, to, tail, handed, bytes);
     }
   }
 
