@@ -131,6 +131,9 @@ test.describe('the pages', () => {
     const page = await (await browser.newContext()).newPage();
     await page.goto(server.playground);
     await page.getByTestId('model-select').selectOption({ label: 'mobilenet_v2, version 1' });
+    await page.getByTestId('sample-cat').click();
+    await page.getByTestId('predict-button').click();
+    await expect(page.getByTestId('result-row').first()).toContainText('Neutral', { timeout: 30_000 });
     await expect(page.getByTestId('computed-by')).toContainText('embedded-1');
     await accessible(page);
     await page.context().close();
