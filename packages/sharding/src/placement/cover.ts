@@ -219,8 +219,8 @@ export class Covers {
 /** Lists of small numbers by index, all in two arrays that grow. */
 class Lists {
   readonly #head: Int32Array;
-  #value = new Int32Array(1 << 12);
-  #next = new Int32Array(1 << 12);
+  #value: Int32Array = new Int32Array(1 << 12);
+  #next: Int32Array = new Int32Array(1 << 12);
   #size = 0;
 
   constructor(lists: number) {
@@ -234,12 +234,8 @@ class Lists {
 
   add(list: number, value: number): void {
     if (this.#size === this.#value.length) {
-      const value2 = new Int32Array(2 * this.#size);
-      const next2 = new Int32Array(2 * this.#size);
-      value2.set(this.#value);
-      next2.set(this.#next);
-      this.#value = value2;
-      this.#next = next2;
+      this.#value = doubled(this.#value);
+      this.#next = doubled(this.#next);
     }
     this.#value[this.#size] = value;
     this.#next[this.#size] = this.#head[list]!;
@@ -257,6 +253,12 @@ class Lists {
   value(entry: number): number {
     return this.#value[entry]!;
   }
+}
+
+function doubled(numbers: Int32Array): Int32Array {
+  const larger = new Int32Array(2 * numbers.length);
+  larger.set(numbers);
+  return larger;
 }
 
 /** For each set of indices, given as bits, the sum of its values. */

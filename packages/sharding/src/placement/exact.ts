@@ -11,7 +11,7 @@ import type { Problem } from './problem.ts';
 import type { Shape } from './shape.ts';
 
 /** Throughputs this close count as equal: figures are measured to a few per cent. */
-export const EXACT_TOLERANCE = 1e-4;
+export const EXACT_TOLERANCE = 1e-6;
 /** How far the incumbent may outgrow the table of covers before a new one pays, and what that costs, in branches. */
 const TABLE_AGE_MAX = 1.004;
 const TABLE_BRANCHES = 200_000;

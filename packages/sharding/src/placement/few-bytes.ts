@@ -12,7 +12,7 @@ import type { Group } from './flow.ts';
 import { variations } from './links.ts';
 import { nodeRate, reachFrom } from './problem.ts';
 import type { Problem } from './problem.ts';
-import { allCuts, thinnestCuts } from './ranges.ts';
+import { allCuts, thinnestCuts } from './cuts.ts';
 import type { Shape } from './shape.ts';
 
 const PRICE_STEPS = 16;

@@ -10,7 +10,7 @@ import { compileProblem } from './problem.ts';
 import type { Problem } from './problem.ts';
 import type { Shape } from './shape.ts';
 
-/** Rows a second of the best placement, to a part in ten thousand; 0 where there is none. */
+/** Rows a second of the best placement, to a part in a million; 0 where there is none. */
 export function provenOptimum(request: PlanRequest): number {
   const { problem, shape } = compiled(request);
   let speed = 0;

@@ -23,7 +23,7 @@ export function partitionChain(
   links: Links,
 ): Partition | undefined {
   if (devices.length === 0) throw new RangeError('devices must hold at least one device');
-  const problem = compileProblem(profile, devices, links);
+  const problem = compileProblem(profile, devices, links, { cutsMax: Infinity });
   const width = problem.cutCount + 1;
   // best[p * width + to]: rows/ms of the first p devices on the layers before `to`.
   const best = new Float64Array((devices.length + 1) * width);

@@ -10,7 +10,8 @@ import type { Prediction } from './predict.ts';
 import { compileProblem, nodeRate, reachFrom } from './problem.ts';
 import type { Problem } from './problem.ts';
 import type { LayerRange, ModelProfile } from './profile.ts';
-import { CutRanges, thinnestCuts } from './ranges.ts';
+import { CutRanges } from './ranges.ts';
+import { thinnestCuts } from './cuts.ts';
 import { refusalOf } from './refuse.ts';
 import type { Refusal } from './refuse.ts';
 import { fastestRoute } from './route.ts';
@@ -128,7 +129,7 @@ function soonest(problem: Problem, shape: Shape): Placed | undefined {
 }
 
 /** Spare nodes to the stages with fewest rows a second until each has `replicas`; nothing where no number is wanted. */
-function fill(problem: Problem, groups: readonly Group[], replicas: number | undefined): readonly Group[] {
+export function fill(problem: Problem, groups: readonly Group[], replicas: number | undefined): readonly Group[] {
   if (replicas === undefined) return groups;
   const members = groups.map((group) => [...group.members]);
   const rates = groups.map((group) =>

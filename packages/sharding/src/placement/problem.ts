@@ -1,6 +1,6 @@
 /**
  * A model and a set of nodes as flat arrays: the form every solver works on. Cuts are numbered 0..cutCount among the
- * legal ones only; a range is `[from, to)` in those numbers, and times are per row.
+ * legal ones that are considered; a range is `[from, to)` in those numbers, and times are per row.
  *
  * The cost model, all of it:
  * - A node's rate on a range is min(speed / Σ computeMs, receive limit / bytes at the first cut, send limit / bytes at the
@@ -9,6 +9,8 @@
  * - The throughput of a placement is the maximum flow from client to client through nodes and links with these capacities.
  *   For stages of one node it is the bottleneck of stages and links.
  */
+import { thinnestCuts } from './cuts.ts';
+import type { CutFigures } from './cuts.ts';
 import { checkLink, checkNodes } from './mesh.ts';
 import type { Links, NodeProfile } from './mesh.ts';
 import { checkProfile } from './profile.ts';
@@ -44,29 +46,58 @@ export interface Problem {
   readonly pairsMatter: boolean;
 }
 
+/**
+ * Of longer chains this many cuts are considered, the thinnest of each span alike in cost and weights: 320 leave every
+ * legal cut of a 318-layer network, and keep the time to plan within its bounds.
+ */
+export const CUTS_CONSIDERED_MAX = 320;
+
+export interface CompileOptions {
+  /** Layer positions of legal cuts to consider in any case. */
+  readonly alsoCuts?: readonly number[];
+  readonly cutsMax?: number;
+}
+
 /** Throws RangeError naming the field that is wrong. */
-export function compileProblem(profile: ModelProfile, nodes: readonly NodeProfile[], links: Links): Problem {
+export function compileProblem(
+  profile: ModelProfile,
+  nodes: readonly NodeProfile[],
+  links: Links,
+  { alsoCuts = [], cutsMax = CUTS_CONSIDERED_MAX }: CompileOptions = {},
+): Problem {
   checkProfile(profile);
   checkNodes(nodes);
-  const cuts = Int32Array.from(profile.legal.flatMap((legal, k) => (legal ? [k] : [])));
-  const sumBefore = (of: (layer: LayerProfile) => number): Float64Array => {
-    const prefix = new Float64Array(profile.layers.length + 1);
-    profile.layers.forEach((layer, i) => (prefix[i + 1] = prefix[i]! + of(layer)));
-    return Float64Array.from(cuts, (k) => prefix[k]!);
-  };
-  const bytes = Float64Array.from(cuts, (k) => profile.bytesAtCut[k]!);
+  const legal = Int32Array.from(profile.legal.flatMap((allowed, k) => (allowed ? [k] : [])));
+  const figures = cutFigures(profile, legal);
+  const considered = new Set(Array.from(thinnestCuts(figures, cutsMax), (k) => legal[k]!));
+  for (const cut of alsoCuts) if (profile.legal[cut] === true) considered.add(cut);
+  const cuts = legal.filter((cut) => considered.has(cut));
+  const { cost, weight, bytes } = cutFigures(profile, cuts);
   return {
     profile,
     nodes,
     cutCount: cuts.length - 1,
     cuts,
-    cost: sumBefore((layer) => layer.computeMs),
-    weight: sumBefore((layer) => layer.weightBytes),
+    cost,
+    weight,
     bytes,
     nodeCount: nodes.length,
     speed: Float64Array.from(nodes, (node) => node.speed),
     reach: reachOf(profile, nodes, cuts),
     ...linkArrays(nodes, links, bytes),
+  };
+}
+
+function cutFigures(profile: ModelProfile, cuts: Int32Array): CutFigures {
+  const sumBefore = (of: (layer: LayerProfile) => number): Float64Array => {
+    const prefix = new Float64Array(profile.layers.length + 1);
+    profile.layers.forEach((layer, i) => (prefix[i + 1] = prefix[i]! + of(layer)));
+    return Float64Array.from(cuts, (k) => prefix[k]!);
+  };
+  return {
+    cost: sumBefore((layer) => layer.computeMs),
+    weight: sumBefore((layer) => layer.weightBytes),
+    bytes: Float64Array.from(cuts, (k) => profile.bytesAtCut[k]!),
   };
 }
 

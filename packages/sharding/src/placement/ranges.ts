@@ -37,24 +37,3 @@ export class CutRanges {
     return (t * (t - 1)) / 2 + f;
   }
 }
-
-/** All cuts of a problem. */
-export function allCuts(problem: Problem): Int32Array {
-  return Int32Array.from({ length: problem.cutCount + 1 }, (_, k) => k);
-}
-
-/** The thinnest cut of each of a number of spans alike in cost and weights, and both ends: at most `cutsMax`, ascending. */
-export function thinnestCuts(problem: Problem, cutsMax: number): Int32Array {
-  const { cutCount, cost, weight, bytes } = problem;
-  if (cutCount + 1 <= cutsMax) return allCuts(problem);
-  const spans = cutsMax - 2;
-  const weights = weight[cutCount]!;
-  const best = new Int32Array(spans).fill(-1);
-  for (let k = 1; k < cutCount; k++) {
-    const done = cost[k]! / cost[cutCount]!;
-    const part = weights > 0 ? (done + weight[k]! / weights) / 2 : done;
-    const span = Math.min(spans - 1, Math.floor(spans * part));
-    if (best[span]! < 0 || bytes[k]! < bytes[best[span]!]!) best[span] = k;
-  }
-  return Int32Array.from([0, ...best.filter((k) => k > 0), cutCount]);
-}

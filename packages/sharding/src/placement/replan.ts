@@ -15,7 +15,7 @@ import { fetchBytesOf, fetchMs } from './fetch.ts';
 import { fewestBytesByTilings, pare } from './few-bytes.ts';
 import { throughput } from './flow.ts';
 import type { Group } from './flow.ts';
-import { planModel, planOf, shapeOf } from './plan.ts';
+import { fill, planModel, planOf, shapeOf } from './plan.ts';
 import type { Plan, PlanRequest, PlannedStage } from './plan.ts';
 import { compileProblem, reachFrom } from './problem.ts';
 import type { Problem } from './problem.ts';
@@ -73,7 +73,8 @@ export function replan(request: ReplanRequest): ReplanResult {
   if ('refused' in shape) return shape;
   const best = planModel(request);
   if ('refused' in best) return best;
-  const problem = compileProblem(request.profile, request.nodes, request.links);
+  const alsoCuts = request.previous.flatMap(({ start, end }) => [start, end]);
+  const problem = compileProblem(request.profile, request.nodes, request.links, { alsoCuts });
   const held = heldBy(problem, request.previous);
   const fetchBytes = fetchBytesOf(problem, held);
   const present = presentGroups(problem, request.previous);
@@ -83,16 +84,43 @@ export function replan(request: ReplanRequest): ReplanResult {
   const rowsAlone = request.objective === undefined || request.objective === 'throughput';
   const slack = rowsAlone ? policy.slack : 0;
   const floor = score(best.ok, request) * (1 - slack);
-  if (current !== undefined && floor < score(current, request) * (1 + policy.gainMin)) return { keep: current };
+  if (current !== undefined && floor < score(current, request) * (1 + policy.gainMin)) {
+    return kept(problem, request, fetchBytes, present!, current);
+  }
   const bestGroups = groupsOf(problem, best.ok.stages);
   const groups = rowsAlone
     ? fewestBytes(problem, shape, fetchBytes, floor / 1000, bestGroups, present ?? [])
     : bestGroups;
-  const move = planOf(problem, groups, bound);
-  const movingMs = fetchMs(problem, fetchBytes, groups);
-  if (current !== undefined && !pays(score(current, request), score(move, request), movingMs, policy.horizonMs)) {
-    return { keep: current };
+  const move = moveTo(problem, request, fetchBytes, groups, bound);
+  if (
+    current !== undefined &&
+    !pays(score(current, request), score(move.move, request), move.fetchMs, policy.horizonMs)
+  ) {
+    return kept(problem, request, fetchBytes, present!, current);
   }
+  return move;
+}
+
+/** The present placement; where replicas are wanted and nodes are spare, these join it. */
+function kept(
+  problem: Problem,
+  request: ReplanRequest,
+  fetchBytes: FetchBytes,
+  present: readonly Group[],
+  current: Plan,
+): ReplanResult {
+  const move = moveTo(problem, request, fetchBytes, present, current.predicted.boundRowsPerSecond / 1000);
+  return move.fetches.length === 0 ? { keep: current } : move;
+}
+
+function moveTo(
+  problem: Problem,
+  request: ReplanRequest,
+  fetchBytes: FetchBytes,
+  chosen: readonly Group[],
+  bound: number,
+): Extract<ReplanResult, { move: Plan }> {
+  const groups = fill(problem, chosen, request.replicas);
   const fetches = groups.flatMap(({ from, to, members }) =>
     members
       .map((i) => ({
@@ -102,7 +130,7 @@ export function replan(request: ReplanRequest): ReplanResult {
       }))
       .filter(({ bytes }) => bytes > 0),
   );
-  return { move, fetches, fetchMs: movingMs };
+  return { move: planOf(problem, groups, bound), fetches, fetchMs: fetchMs(problem, fetchBytes, groups) };
 }
 
 /** More is better. */

@@ -6,7 +6,8 @@ import type { Group } from './flow.ts';
 import { layerPriceBound } from './layer-prices.ts';
 import { compileProblem } from './problem.ts';
 import type { Problem } from './problem.ts';
-import { allCuts, CutRanges } from './ranges.ts';
+import { allCuts } from './cuts.ts';
+import { CutRanges } from './ranges.ts';
 import { canHold, everyPlacement, referenceOptimum, referenceThroughput } from './reference.ts';
 import { ANY_SHAPE } from './shape.ts';
 import { solve } from './solve.ts';
@@ -80,7 +81,7 @@ describe('solve', () => {
         expect(solution.rate).toBeLessThanOrEqual(expected * (1 + 1e-9));
         expect(solution.bound).toBe(solution.rate);
       }),
-      { seed: 12, numRuns: 1500 },
+      { seed: 12, numRuns: 600 },
     );
   });
 
@@ -96,7 +97,7 @@ describe('solve', () => {
         for (const { members } of solution.groups) expect(members.length).toBeLessThanOrEqual(shape.replicasMax);
         expect(solution.bound).toBeGreaterThanOrEqual(solution.rate);
       }),
-      { seed: 13, numRuns: 150 },
+      { seed: 13, numRuns: 60 },
     );
   });
 });
@@ -115,7 +116,7 @@ describe('bounds', () => {
           expect(bound).toBeGreaterThanOrEqual(solution.rate * (1 - 1e-9));
         }
       }),
-      { seed: 14, numRuns: 300 },
+      { seed: 14, numRuns: 200 },
     );
   });
 });

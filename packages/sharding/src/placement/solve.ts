@@ -1,8 +1,8 @@
 /**
  * The throughput solver: which search for how many nodes, and a bound on what any placement could pass.
  *
- * To `EXACT_NODES_MAX` nodes the problem solved is: over all tilings of the chain at legal cuts whose number of stages the
- * shape allows, and all ways to give each stage one or more nodes (a node to at most one stage, none beyond its memory or ops,
+ * To `EXACT_NODES_MAX` nodes the problem solved is: over all tilings of the chain at the cuts considered (every
+ * legal one, up to `CUTS_CONSIDERED_MAX`) whose number of stages the shape allows, and all ways to give each stage one or more nodes (a node to at most one stage, none beyond its memory or ops,
  * no stage more than the shape allows), maximise the maximum flow of problem.ts's cost model. The answer is within
  * `EXACT_TOLERANCE` of the optimum unless the search ran out of branches, which the bound then shows. Beyond, a heuristic and a
  * computed bound.
@@ -16,7 +16,8 @@ import type { NodePrices } from './layer-prices.ts';
 import { assignBySite, improveFlow, sitesOf } from './links.ts';
 import { nodeRate, reachFrom } from './problem.ts';
 import type { Problem } from './problem.ts';
-import { CutRanges, thinnestCuts } from './ranges.ts';
+import { CutRanges } from './ranges.ts';
+import { thinnestCuts } from './cuts.ts';
 import type { Shape } from './shape.ts';
 import { TilingBound } from './tiling-bound.ts';
 import { firstTilings, groupsOf, TilingSearch } from './tiling.ts';

@@ -7,7 +7,7 @@ import type { Assignment } from './assign.ts';
 import type { Group } from './flow.ts';
 import { nodeRate, reachFrom } from './problem.ts';
 import type { Problem } from './problem.ts';
-import { thinnestCuts } from './ranges.ts';
+import { thinnestCuts } from './cuts.ts';
 import type { Shape } from './shape.ts';
 
 /** Shares of the mesh's rate that must be able to hold every stage of a first tiling. */
