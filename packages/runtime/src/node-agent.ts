@@ -153,6 +153,7 @@ export class NodeAgent implements ContributedNode {
     this.#stop.abort();
     this.#signaling?.send({ type: 'leaving', code: 'PEER_LEFT' });
     this.#links?.close('PEER_LEFT');
+    this.#signaling?.close();
     this.#executor.stop();
   }
 
