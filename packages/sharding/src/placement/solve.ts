@@ -1,11 +1,11 @@
 /**
  * The throughput solver: which search for how many nodes, and a bound on what any placement could pass.
  *
- * To `EXACT_NODES_MAX` nodes the problem solved is: over all tilings of the chain at the cuts considered (every
- * legal one, up to `CUTS_CONSIDERED_MAX`) whose number of stages the shape allows, and all ways to give each stage one or more nodes (a node to at most one stage, none beyond its memory or ops,
- * no stage more than the shape allows), maximise the maximum flow of problem.ts's cost model. The answer is within
- * `EXACT_TOLERANCE` of the optimum unless the search ran out of branches, which the bound then shows. Beyond, a heuristic and a
- * computed bound.
+ * To `EXACT_NODES_MAX` nodes the problem solved is: over all tilings of the chain at the cuts considered (every legal one, up
+ * to `CUTS_CONSIDERED_MAX`) whose number of stages the shape allows, and all ways to give each stage one or more nodes (a
+ * node to at most one stage, none beyond its memory or ops, no stage more than the shape allows), maximise the maximum flow of
+ * problem.ts's cost model. The answer is within `EXACT_TOLERANCE` of the optimum unless the search ran out of branches,
+ * which the bound then shows. Beyond, a heuristic and a computed bound.
  */
 import { EXACT_TOLERANCE, searchExactly } from './exact.ts';
 import { throughput } from './flow.ts';

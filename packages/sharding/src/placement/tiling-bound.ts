@@ -20,7 +20,7 @@ const STAGES_COUNTED_MAX = 20;
 /** Rates kept in memory, 8 bytes each; a larger problem makes do with the first bound. */
 const RATES_MAX = 3_000_000;
 /** Rates looked at before the search for prices ends. */
-const WORK_MAX = 12_000_000;
+const WORK_MAX = 8_000_000;
 const STEPS_PER_ROUND = 10;
 /** While more stage counts than this are above the target, they share their prices. */
 const OPEN_MAX = 4;
