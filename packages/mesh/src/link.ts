@@ -67,6 +67,8 @@ export class Link {
     bulk: new IncomingStream('bulk'),
   };
   #turn = 0;
+  /** Bytes that the connection certainly still takes below its high-water mark. */
+  #roomBytes = 0;
   #bytesSent = 0;
   #bytesReceived = 0;
   #rttMs: number | null = null;
@@ -130,12 +132,19 @@ export class Link {
   }
 
   #pump(): void {
-    while (this.#end === undefined && this.#connection.bufferedBytes < HIGH_WATER_BYTES) {
+    while (this.#end === undefined && this.#hasRoom()) {
       const packet = this.#outgoing.control.next() ?? this.#nextByTurn();
       if (packet === undefined) return;
       this.#bytesSent += packet.length;
+      this.#roomBytes -= packet.length;
       this.#connection.send(packet);
     }
+  }
+
+  /** Whether the connection may be given more. It is asked only when what it was given since could have filled it. */
+  #hasRoom(): boolean {
+    if (this.#roomBytes <= 0) this.#roomBytes = HIGH_WATER_BYTES - this.#connection.bufferedBytes;
+    return this.#roomBytes > 0;
   }
 
   #nextByTurn(): Uint8Array<ArrayBuffer> | undefined {

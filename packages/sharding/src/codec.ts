@@ -3,7 +3,7 @@
  *
  * - `raw`: elements row-major, float32 and int32 little-endian, bool one byte each; a string as a u32 length and UTF-8.
  * - `palette8`: a float32 tensor with at most 256 distinct values (a picture's pixels, say), as
- *   [ u32 count ][ count x float32 values, in order of appearance ][ one byte an element, an index ]:
+ *   [ u32 count ][ one byte an element, an index ][ count x float32 values, in order of appearance ]:
  *   a quarter of the bytes, bit for bit the same. NaN keeps its bits.
  */
 import {
@@ -73,7 +73,9 @@ function encodePalette(values: Float32Array): Uint8Array | undefined {
   // Open addressing over twice the palette's room; slot holds index + 1.
   const slots = new Uint16Array(4 * PALETTE_MAX);
   const palette = new Int32Array(PALETTE_MAX);
-  const indices = new Uint8Array(values.length);
+  // Written in place: a second buffer of a picture's size would cost more in collection than in copying.
+  const bytes = new Uint8Array(4 + values.length + 4 * PALETTE_MAX);
+  const indices = bytes.subarray(4, 4 + values.length);
   let count = 0;
   for (let i = 0; i < bits.length; i++) {
     const value = bits[i] as number;
@@ -94,11 +96,9 @@ function encodePalette(values: Float32Array): Uint8Array | undefined {
       slot = (slot + 1) & (4 * PALETTE_MAX - 1);
     }
   }
-  const bytes = new Uint8Array(4 + 4 * count + values.length);
   new DataView(bytes.buffer).setUint32(0, count, true);
-  bytes.set(new Uint8Array(palette.buffer, 0, 4 * count), 4);
-  bytes.set(indices, 4 + 4 * count);
-  return bytes;
+  bytes.set(new Uint8Array(palette.buffer, 0, 4 * count), 4 + values.length);
+  return bytes.subarray(0, 4 + values.length + 4 * count);
 }
 
 function decodePalette(header: TensorHeader, data: Uint8Array, elements: number): Float32Array {
@@ -109,8 +109,8 @@ function decodePalette(header: TensorHeader, data: Uint8Array, elements: number)
       `${data.length} bytes, a palette of ${count} and ${elements} elements need ${4 + 4 * count + elements}`,
     );
   }
-  const palette = new Int32Array(data.slice(4, 4 + 4 * count).buffer);
-  const indices = data.subarray(4 + 4 * count);
+  const palette = new Int32Array(data.slice(4 + elements).buffer);
+  const indices = data.subarray(4, 4 + elements);
   const bits = new Int32Array(elements);
   for (let i = 0; i < elements; i++) {
     const index = indices[i] as number;
