@@ -8,6 +8,7 @@ export {
 } from './golden.ts';
 export { ModelError } from './graph/model-error.ts';
 export { readModel, type ModelDescription, type ReadModelOptions } from './graph/read-model.ts';
+export { modelProfile } from './graph/model-profile.ts';
 export { weightFileExtents } from './graph/weights-manifest.ts';
 export {
   goldenVectorSchema,
@@ -19,6 +20,21 @@ export {
   type Shard,
   type StoredWeight,
 } from './manifest.ts';
+export {
+  chainServes,
+  chainText,
+  modelChain,
+  stageNames,
+  wholeNames,
+  type ModelChain,
+  type StageNames,
+} from './model-chain.ts';
+export { planModel, predictStages, type PlannedStage, type PlanRequest } from './placement/plan.ts';
+export type { Prediction } from './placement/predict.ts';
+export { stageMemoryBytes, type LayerRange, type ModelProfile } from './placement/profile.ts';
 export { replicate, type ModelDemand, type NodeSupply } from './replicate.ts';
 export { decodeTensor, encodeTensor } from './codec.ts';
 export { checkInputs, rowsOf, signatureOf, type CheckedInputs } from './request-inputs.ts';
+export { sliceModel } from './slice/slice-model.ts';
+export { stageSignature, type StageModel } from './slice/stage-model.ts';
+export { shardBounds, shardsOfRanges } from './stage-shards.ts';
