@@ -140,7 +140,7 @@ async function describe(
   }
 }
 
-/** What one row carries over a cut must fit one message. */
+/** What one row carries over a cut must fit one message. Memory is that of weights, as it is for whole models. */
 function profileOf(name: string, { graph }: ModelChain): ModelProfile {
   const profile = modelProfile(graph, { name, rows: 1, flopsPerMs: FLOPS_PER_MS_ASSUMED });
   const last = profile.layers.length;
@@ -149,9 +149,12 @@ function profileOf(name: string, { graph }: ModelChain): ModelProfile {
       isLegal && (cut === 0 || cut === last || (profile.bytesAtCut[cut] ?? 0) <= DATA_MESSAGE_BYTES_MAX),
   );
   // The planner weighs layers by their cost: a model whose operations are not counted has layers alike.
-  const layers = profile.layers.some((layer) => layer.computeMs > 0)
-    ? profile.layers
-    : profile.layers.map((layer) => ({ ...layer, computeMs: 1 }));
+  const isCounted = profile.layers.some((layer) => layer.computeMs > 0);
+  const layers = profile.layers.map((layer) => ({
+    ...layer,
+    computeMs: isCounted ? layer.computeMs : 1,
+    workingBytes: 0,
+  }));
   return { ...profile, layers, legal };
 }
 
