@@ -97,7 +97,7 @@ beforeAll(async () => {
   expected = [];
   for (let i = 0; i < PICTURES; i++) {
     const { outputs } = await executor.run('m', 'serving_default', { [input]: picture(i) });
-    expected.push([...(Object.values(outputs)[0]?.data as Float32Array)]);
+    expected.push(Array.from(Object.values(outputs)[0]?.data as Float32Array));
   }
   executor.stop();
   coordinator = await startCoordinator({
