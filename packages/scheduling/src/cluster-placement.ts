@@ -3,6 +3,7 @@ import { DATA_MESSAGE_BYTES_MAX, type PlacementMessage, type ReasonCode } from '
 import { predictStages, type LayerRange, type Prediction } from '@shoal/sharding';
 import { predictionRequest } from './cluster-plan.ts';
 import {
+  modelKey,
   wholeOf,
   type AssignmentRecord,
   type ClusterState,
@@ -28,8 +29,8 @@ export function placementOf(state: ClusterState, key: string): PlacementMessage 
     stages,
     ...(rowsMax === undefined ? {} : { rowsMax }),
   };
-  const hole = stages.findIndex(({ replicas }) => replicas.length === 0);
-  return hole < 0 ? placement : { ...placement, ...whyUnserved(state, key, model, epoch, ranges, hole) };
+  const holes = stages.flatMap(({ replicas }, stage) => (replicas.length === 0 ? [stage] : []));
+  return holes.length === 0 ? placement : { ...placement, ...whyUnserved(state, model, { epoch, ranges, holes }) };
 }
 
 export interface StageView {
@@ -108,22 +109,30 @@ function rowsAcross({ profile }: ServedModel, ranges: readonly LayerRange[]): nu
   return Math.max(1, Math.floor((DATA_MESSAGE_BYTES_MAX - MESSAGE_SLACK_BYTES) / most));
 }
 
-/** The reason that is nearest to being cured, for the first stage that nobody serves. */
+interface Unserved {
+  readonly epoch: number;
+  readonly ranges: readonly LayerRange[];
+  /** Stages without a replica. */
+  readonly holes: readonly number[];
+}
+
+/** Why a model has holes: what no node is about to fill comes before what takes only time. */
 function whyUnserved(
   state: ClusterState,
-  key: string,
   model: ServedModel,
-  epoch: number,
-  ranges: readonly LayerRange[],
-  stage: number,
+  { epoch, ranges, holes }: Unserved,
 ): { code: ReasonCode; reason: string } {
+  const key = modelKey(model.info.model, model.info.version);
   const nodes = [...state.peers.values()].filter((peer) => peer.profile !== null);
   if (nodes.length === 0) return { code: 'NO_CAPACITY', reason: 'no node has joined yet: open the join link in a tab' };
-  const what = ranges.length === 1 ? key : `stage ${stage + 1} of ${ranges.length} of ${key}`;
   const records = nodes.flatMap((peer) => [...peer.assignments.values()]);
-  const present = records.filter((record) => isOf(record, key, epoch, stage));
-  const under = underWay(present, what);
-  if (under !== undefined) return under;
+  const progress = holes.map((stage) => {
+    const what = ranges.length === 1 ? key : `stage ${stage + 1} of ${ranges.length} of ${key}`;
+    const present = records.filter((record) => isOf(record, key, epoch, stage));
+    return underWay(present, what);
+  });
+  const [first] = progress;
+  if (first !== undefined && !progress.includes(undefined)) return first;
   const refusal = state.refusals.get(key);
   const failed = records.find((record) => record.modelKey === key && record.state === 'failed');
   if (failed !== undefined) {
