@@ -2,8 +2,6 @@
 import { placementOf, type ClusterState } from '@shoal/scheduling';
 import type { Repository } from './repository.ts';
 
-const memoryBytesOf = (state: ClusterState, key: string): number => state.models.get(key)?.memoryBytes ?? 0;
-
 export function nodeViews(state: ClusterState) {
   return [...state.peers.values()]
     .filter((peer) => peer.role === 'node')
@@ -24,15 +22,31 @@ export function nodeViews(state: ClusterState) {
         memoryBytesMax: peer.profile?.memoryBytesMax ?? 0,
         memoryBytesUsed: assignments
           .filter((record) => record.state === 'ready')
-          .reduce((sum, record) => sum + memoryBytesOf(state, record.modelKey), 0),
+          .reduce((sum, record) => sum + record.memoryBytes, 0),
         joinedAtMs: peer.joinedAtMs,
         lastSeenMs: peer.lastHeardAtMs,
         assignments: assignments.map(
-          ({ modelKey, state: at, bytesDone, bytesTotal, selfTestPassed, selfTestTotal, msPerRow, code, reason }) => {
+          ({
+            modelKey,
+            stage,
+            stages,
+            layers,
+            state: at,
+            bytesDone,
+            bytesTotal,
+            selfTestPassed,
+            selfTestTotal,
+            msPerRow,
+            code,
+            reason,
+          }) => {
             const [model = '', version = '0'] = modelKey.split('/');
             return {
               model,
               version: Number(version),
+              stage,
+              stages,
+              layers,
               state: at,
               bytesDone,
               bytesTotal,
@@ -62,7 +76,8 @@ export function modelViews(state: ClusterState, repository: Repository) {
       state: code === undefined ? ('served' as const) : ('unserved' as const),
       code: code ?? null,
       reason: reason ?? null,
-      replicas: stages[0]?.replicas.length ?? 0,
+      // Complete copies: a model in stages has as many as its scarcest stage.
+      replicas: Math.min(...stages.map((stage) => stage.replicas.length)),
     };
   });
   const refused = repository.refusals.map(({ model, version, error }) => ({

@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import fastifyStatic from '@fastify/static';
 import { MeshError, PROTOCOL_VERSION, type ReasonCode, type Role } from '@shoal/protocol';
-import { modelKey, placementOf } from '@shoal/scheduling';
+import { modelKey, placementOf, placementView } from '@shoal/scheduling';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import * as z from 'zod/mini';
 import type { Admission } from './admission.ts';
@@ -183,7 +183,7 @@ function routeApi(app: FastifyInstance, parts: HttpParts): void {
   app.get('/api/v1/clients', only('admin'), () => ({ clients: clientViews(parts.hub().state) }));
   app.get('/api/v1/placement', only('admin'), () => {
     const { state } = parts.hub();
-    return { placements: [...state.models.keys()].map((key) => placementOf(state, key)) };
+    return { placements: [...state.models.keys()].map((key) => placementView(state, key)) };
   });
   const inviteSchema = z.strictObject({
     role: z.enum(['node', 'client']),

@@ -84,13 +84,16 @@ export class Hub {
 
   /** Takes a model version into service. */
   addModel(version: ModelVersion): void {
-    const { manifest, manifestDigest } = version;
+    const { manifest, manifestDigest, profile, placement } = version;
     const { model, signatures, classNames, rowsIndependent, weightBytes, memoryBytes } = manifest;
     const served: ServedModel = {
       info: { model, version: manifest.version, signatures, classNames, rowsIndependent, weightBytes },
       manifestPath: `/models/${model}/${manifest.version}/manifest.json`,
       manifestDigest,
       memoryBytes,
+      layers: manifest.layers,
+      profile,
+      placement,
     };
     this.feed({ type: 'model-added', nowMs: Date.now(), model: served });
   }

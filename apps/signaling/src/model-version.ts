@@ -2,21 +2,31 @@
 import { createHash } from 'node:crypto';
 import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MeshError, type Signature } from '@shoal/protocol';
+import { DATA_MESSAGE_BYTES_MAX, MeshError, type Signature } from '@shoal/protocol';
 import {
+  chainServes,
+  chainText,
+  modelChain,
   ModelError,
+  modelProfile,
   readModel,
   SHARD_BYTES_MAX,
+  shardBounds,
   weightFileExtents,
   type Manifest,
+  type ModelChain,
   type ModelDescription,
+  type ModelProfile,
   type Shard,
 } from '@shoal/sharding';
+import type { PlacementPolicy } from '@shoal/scheduling';
 import type { ServingConfig } from './serving-config.ts';
 
 /** A topology of this size has some 100,000 nodes; anything larger is refused before it is parsed. */
 const TOPOLOGY_BYTES_MAX = 64 * 1024 * 1024;
 const TOPOLOGY_FILE = 'model.json';
+/** A guess until nodes have measured: what wasm does on a laptop's core, within a small factor. */
+const FLOPS_PER_MS_ASSUMED = 5e6;
 
 export interface ModelVersion {
   readonly manifest: Manifest;
@@ -25,6 +35,9 @@ export interface ModelVersion {
   readonly folder: string;
   /** Names of the files that nodes may fetch. */
   readonly files: ReadonlySet<string>;
+  /** Figures for cutting it, null for a model that is served whole only. */
+  readonly profile: ModelProfile | null;
+  readonly placement: PlacementPolicy;
 }
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
@@ -41,19 +54,26 @@ export async function readModelVersion(
 ): Promise<ModelVersion> {
   try {
     const topologyBytes = await readTopology(folder);
-    const description = await describe(folder, topologyBytes);
+    const { description, chain: found } = await describe(folder, topologyBytes);
+    const signatures = { ...(config.signatures ?? description.signatures) };
+    const chain = found !== null && chainServes(found, signatures) ? found : null;
     const sizes = new Map<string, number>();
     for (const path of description.weightFiles) sizes.set(path, await sizeOf(join(folder, path)));
     const extents = weightFileExtents(description.weightFiles, description.weightFileBytes, sizes);
     const weights: Shard[] = [];
-    for (const { path, bytes } of extents) weights.push(...(await fileShards(folder, path, bytes)));
-    const signatures = { ...(config.signatures ?? description.signatures) };
+    const bounds = chain === null ? [] : shardBounds(description.weights, chain.graph);
+    for (const { path, offset, bytes } of extents) {
+      const within = bounds.map((bound) => bound - offset).filter((bound) => bound > 0 && bound < bytes);
+      weights.push(...(await fileShards(folder, path, [...within, bytes])));
+    }
     const manifest: Manifest = {
       model,
       version,
       format: description.format,
       topology: cut(TOPOLOGY_FILE, topologyBytes),
       weights,
+      layers: chain?.graph.layers.length ?? 1,
+      chainDigest: chain === null ? null : sha256(Buffer.from(chainText(chain))),
       weightBytes: description.weightBytes,
       memoryBytes: description.memoryBytes,
       signatures,
@@ -68,6 +88,8 @@ export async function readModelVersion(
       manifestDigest: sha256(manifestJson),
       folder,
       files: new Set([TOPOLOGY_FILE, ...description.weightFiles]),
+      profile: chain === null ? null : profileOf(model, chain),
+      placement: config.placement ?? {},
     };
   } catch (error) {
     if (error instanceof ModelError) throw new MeshError('MODEL_INVALID', error.message, { cause: error });
@@ -93,7 +115,11 @@ async function readTopology(folder: string): Promise<Buffer> {
   return readFile(file);
 }
 
-async function describe(folder: string, topologyBytes: Buffer): Promise<ModelDescription> {
+/** What the model is and, unless it can only be served whole, its chain. */
+async function describe(
+  folder: string,
+  topologyBytes: Buffer,
+): Promise<{ readonly description: ModelDescription; readonly chain: ModelChain | null }> {
   let json: unknown;
   try {
     json = JSON.parse(topologyBytes.toString('utf8'));
@@ -101,14 +127,35 @@ async function describe(folder: string, topologyBytes: Buffer): Promise<ModelDes
     throw new MeshError('MODEL_INVALID', `${TOPOLOGY_FILE} is not JSON`, { cause: error });
   }
   try {
-    return readModel(json);
+    const chain = modelChain(json);
+    return { description: chain.model, chain: chain.graph.unsliceable === null ? chain : null };
   } catch (error) {
-    if (!(error instanceof ModelError) || error.code !== 'weight-bytes') throw error;
-    // Weights of dtype string have no length of their own: their bytes are looked at.
+    if (!(error instanceof ModelError)) throw error;
+    if (error.code !== 'weight-bytes') return { description: readModel(json), chain: null };
+    // Weights of dtype string have no length of their own: their bytes are looked at. Nodes could not do so.
     const files = weightFileNames(json);
     const bytes = Buffer.concat(await Promise.all(files.map((file) => readFile(join(folder, file)))));
-    return readModel(json, { readWeightBytes: (offset, length) => bytes.subarray(offset, offset + length) });
+    const readWeightBytes = (offset: number, length: number): Buffer => bytes.subarray(offset, offset + length);
+    return { description: readModel(json, { readWeightBytes }), chain: null };
   }
+}
+
+/** What one row carries over a cut must fit one message. Memory is that of weights, as it is for whole models. */
+function profileOf(name: string, { graph }: ModelChain): ModelProfile {
+  const profile = modelProfile(graph, { name, rows: 1, flopsPerMs: FLOPS_PER_MS_ASSUMED });
+  const last = profile.layers.length;
+  const legal = profile.legal.map(
+    (isLegal, cut) =>
+      isLegal && (cut === 0 || cut === last || (profile.bytesAtCut[cut] ?? 0) <= DATA_MESSAGE_BYTES_MAX),
+  );
+  // The planner weighs layers by their cost: a model whose operations are not counted has layers alike.
+  const isCounted = profile.layers.some((layer) => layer.computeMs > 0);
+  const layers = profile.layers.map((layer) => ({
+    ...layer,
+    computeMs: isCounted ? layer.computeMs : 1,
+    workingBytes: 0,
+  }));
+  return { ...profile, layers, legal };
 }
 
 function weightFileNames(json: unknown): string[] {
@@ -134,17 +181,21 @@ function cut(path: string, bytes: Uint8Array): Shard[] {
   return shards;
 }
 
-/** Digests of a file piece by piece: a model larger than memory is no matter. */
-async function fileShards(folder: string, path: string, bytes: number): Promise<Shard[]> {
+/** Digests of a file piece by piece, none across one of `ends`: a model larger than memory is no matter. */
+async function fileShards(folder: string, path: string, ends: readonly number[]): Promise<Shard[]> {
   const shards: Shard[] = [];
   const handle = await open(join(folder, path));
+  let offset = 0;
   try {
-    for (let offset = 0; offset < bytes; offset += SHARD_BYTES_MAX) {
-      const piece = Buffer.alloc(Math.min(SHARD_BYTES_MAX, bytes - offset));
-      const { bytesRead } = await handle.read(piece, 0, piece.length, offset);
-      if (bytesRead !== piece.length)
-        throw new MeshError('MODEL_INVALID', `${path} ends at ${offset + bytesRead} of ${bytes} bytes`);
-      shards.push({ digest: sha256(piece), path, offset, bytes: piece.length });
+    for (const end of ends) {
+      while (offset < end) {
+        const piece = Buffer.alloc(Math.min(SHARD_BYTES_MAX, end - offset));
+        const { bytesRead } = await handle.read(piece, 0, piece.length, offset);
+        if (bytesRead !== piece.length)
+          throw new MeshError('MODEL_INVALID', `${path} ends at ${offset + bytesRead} of ${end} bytes`);
+        shards.push({ digest: sha256(piece), path, offset, bytes: piece.length });
+        offset += piece.length;
+      }
     }
   } finally {
     await handle.close();

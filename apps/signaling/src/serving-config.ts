@@ -1,5 +1,5 @@
 /** `serving.json`, beside a model's versions: what the model's own files do not say. All of it is optional. */
-import { MeshError, parseWith, signatureSchema } from '@shoal/protocol';
+import { MeshError, parseWith, ROUTE_STAGES_MAX, signatureSchema } from '@shoal/protocol';
 import { goldenVectorSchema } from '@shoal/sharding';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,6 +14,14 @@ export const servingConfigSchema = z.strictObject({
   labels: z.optional(z.record(z.string(), z.int())),
   /** Whether the rows of a batch may be computed apart; found out from the signature where it is not said. */
   rowsIndependent: z.optional(z.boolean()),
+  /** Whether nodes hold the model whole, or a stage each; left out, the coordinator chooses. */
+  placement: z.optional(
+    z.strictObject({
+      mode: z.optional(z.enum(['auto', 'data', 'pipeline', 'hybrid'])),
+      stages: z.optional(z.int().check(z.positive(), z.maximum(ROUTE_STAGES_MAX))),
+      replicas: z.optional(z.int().check(z.positive())),
+    }),
+  ),
 });
 export type ServingConfig = z.infer<typeof servingConfigSchema>;
 

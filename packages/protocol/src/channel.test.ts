@@ -25,6 +25,7 @@ const EXAMPLES: { readonly [Type in ChannelMessage['type']]: Extract<ChannelMess
     replyTo: peerId('c'),
     rows: 1,
     deadlineMs: 5000,
+    timings: [timing],
     tensors: [tensor],
   },
   result: { type: 'result', ...key, timings: [timing], tensors: [tensor] },

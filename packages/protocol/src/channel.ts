@@ -38,6 +38,16 @@ const tensors = z.array(tensorHeaderSchema).check(z.maxLength(TENSORS_PER_MESSAG
 /** Which piece of work a message is about; an older attempt's messages are dropped. */
 const workKey = { requestId: requestIdSchema, microbatch: count, attempt: count, epoch: count };
 
+/** What one stage cost, measured by the node that ran it. */
+export const stageTimingSchema = z.strictObject({
+  stage: count,
+  node: peerIdSchema,
+  rows: count,
+  queueMs: z.number().check(z.nonnegative()),
+  computeMs: z.number().check(z.nonnegative()),
+});
+export type StageTiming = z.infer<typeof stageTimingSchema>;
+
 /** Asks the node to run its stage on these tensors and to send the outcome along the route. */
 export const workSchema = z.strictObject({
   type: z.literal('work'),
@@ -55,19 +65,11 @@ export const workSchema = z.strictObject({
   rows: count,
   /** Time left until nobody wants the result, measured by the sender's clock when it sent. */
   deadlineMs: milliseconds,
+  /** What the stages before this one cost. */
+  timings: z.array(stageTimingSchema).check(z.maxLength(ROUTE_STAGES_MAX)),
   tensors,
 });
 export type WorkMessage = z.infer<typeof workSchema>;
-
-/** What one stage cost, measured by the node that ran it. */
-export const stageTimingSchema = z.strictObject({
-  stage: count,
-  node: peerIdSchema,
-  rows: count,
-  queueMs: z.number().check(z.nonnegative()),
-  computeMs: z.number().check(z.nonnegative()),
-});
-export type StageTiming = z.infer<typeof stageTimingSchema>;
 
 /** The last stage's outputs, straight to whoever waits. */
 export const resultSchema = z.strictObject({

@@ -60,6 +60,7 @@ const workAt = (stage: number, stages: number): ChannelMessage => ({
   replyTo: peerId('c'),
   rows: 1,
   deadlineMs: 5,
+  timings: [],
   tensors: [],
 });
 
@@ -95,6 +96,11 @@ const tensor = fc
   });
 const tensors = fc.uniqueArray(tensor, { maxLength: 5, selector: (each) => each.name });
 
+const timings = fc.array(
+  fc.record({ stage: count, node: id.map(peerId), rows: count, queueMs: milliseconds, computeMs: milliseconds }),
+  { maxLength: 4 },
+);
+
 const message: fc.Arbitrary<ChannelMessage> = fc.oneof(
   fc
     .record({
@@ -107,16 +113,14 @@ const message: fc.Arbitrary<ChannelMessage> = fc.oneof(
       replyTo: id.map(peerId),
       rows: count,
       deadlineMs: milliseconds,
+      timings,
       tensors,
     })
     .map((work) => ({ type: 'work' as const, ...work, stage: work.stage % work.route.length })),
   fc.record({
     type: fc.constant('result' as const),
     ...workKey,
-    timings: fc.array(
-      fc.record({ stage: count, node: id.map(peerId), rows: count, queueMs: milliseconds, computeMs: milliseconds }),
-      { maxLength: 4 },
-    ),
+    timings,
     tensors,
   }),
   fc.record({

@@ -17,7 +17,15 @@ import {
 } from './signaling.ts';
 
 const digest = '0f'.repeat(32);
-const held = { assignmentId: assignmentId('a-1'), model: 'm', version: 1, manifestDigest: digest, msPerRow: 2.5 };
+const place = { stage: 1, stages: 3, layers: { start: 40, end: 71 }, epoch: 4 };
+const held = {
+  assignmentId: assignmentId('a-1'),
+  model: 'm',
+  version: 1,
+  manifestDigest: digest,
+  ...place,
+  msPerRow: 2.5,
+};
 const profile = {
   name: 'Ann’s laptop',
   platform: 'Chromium 156, Linux',
@@ -63,7 +71,7 @@ const DOWN: { readonly [Type in DownMessage['type']]: Extract<DownMessage, { typ
     assignmentId: held.assignmentId,
     model: 'm',
     version: 1,
-    epoch: 4,
+    ...place,
     manifestPath: '/models/m/1/manifest.json',
     manifestDigest: digest,
   },
@@ -214,6 +222,10 @@ describe('limits', () => {
         model: 'm'.repeat(128),
         version: Number.MAX_SAFE_INTEGER,
         manifestDigest: digest,
+        stage: 63,
+        stages: 64,
+        layers: { start: 1e6, end: 1e7 },
+        epoch: 0xffff_ffff,
         msPerRow: 0.1234567890123456,
       })),
     };

@@ -5,6 +5,7 @@
  */
 import * as z from 'zod/mini';
 import { reasonCodeSchema } from './channel.ts';
+import { ROUTE_STAGES_MAX } from './limits.ts';
 import { assignmentIdSchema, digestSchema, modelNameSchema, peerIdSchema, versionSchema } from './ids.ts';
 import { DTYPES, type Signature } from './tensor.ts';
 
@@ -56,12 +57,21 @@ export const NODE_ACTIVITIES = ['idle', 'working', 'draining'] as const;
 export const ASSIGNMENT_STATES = ['fetching', 'testing', 'ready', 'failed'] as const;
 export type AssignmentState = (typeof ASSIGNMENT_STATES)[number];
 
+/** Which part of a model version: stage `stage` of `stages`, the layers `[start, end)`. The whole model is stage 0 of 1. */
+const stagePlace = {
+  stage: z.int().check(z.nonnegative(), z.maximum(ROUTE_STAGES_MAX - 1)),
+  stages: z.int().check(z.positive(), z.maximum(ROUTE_STAGES_MAX)),
+  layers: z.strictObject({ start: count, end: count }),
+  epoch: count,
+};
+
 /** A node that holds an assignment says so on every (re-)registration: the coordinator rebuilds its picture from it. */
 export const heldStageSchema = z.strictObject({
   assignmentId: assignmentIdSchema,
   model: modelNameSchema,
   version: versionSchema,
   manifestDigest: digestSchema,
+  ...stagePlace,
   msPerRow: z.number().check(z.nonnegative()),
 });
 export type HeldStage = z.infer<typeof heldStageSchema>;
@@ -148,7 +158,7 @@ export const assignSchema = z.strictObject({
   assignmentId: assignmentIdSchema,
   model: modelNameSchema,
   version: versionSchema,
-  epoch: count,
+  ...stagePlace,
   /** Path of the manifest on the coordinator, and its SHA-256. */
   manifestPath: text(512),
   manifestDigest: digestSchema,
@@ -178,7 +188,11 @@ export const placementSchema = z.strictObject({
   model: modelNameSchema,
   version: versionSchema,
   epoch: count,
-  stages: z.array(z.strictObject({ replicas: z.array(replicaSchema) })).check(z.minLength(1)),
+  stages: z
+    .array(z.strictObject({ replicas: z.array(replicaSchema) }))
+    .check(z.minLength(1), z.maxLength(ROUTE_STAGES_MAX)),
+  /** Most rows whose activations fit one message at every cut; left out where there is no cut. */
+  rowsMax: z.optional(z.int().check(z.positive())),
   code: z.optional(reasonCodeSchema),
   reason: z.optional(text(2048)),
 });

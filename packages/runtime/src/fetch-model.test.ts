@@ -2,7 +2,7 @@ import { ManualClock } from '@shoal/base';
 import { MeshError } from '@shoal/protocol';
 import type { Manifest } from '@shoal/sharding';
 import { describe, expect, test } from 'vitest';
-import { fetchManifest, fetchModel, type FetchParts } from './fetch-model.ts';
+import { fetchManifest, fetchShards, type FetchParts } from './fetch-model.ts';
 import type { ShardStore } from './shard-store.ts';
 
 /** Not SHA-256: a digest that tests can read. The length of what it covers, and the sum of its bytes. */
@@ -10,7 +10,8 @@ const digestOf = (bytes: Uint8Array): string => `${bytes.length}:${bytes.reduce(
 
 const FILES: Readonly<Record<string, Uint8Array<ArrayBuffer>>> = {
   '/models/m/1/model.json': new Uint8Array([1, 2, 3]),
-  '/models/m/1/weights.bin': new Uint8Array([10, 20, 30, 40, 50, 60]),
+  '/models/m/1/weights.bin': new Uint8Array([10, 20, 30, 40]),
+  '/models/m/1/more.bin': new Uint8Array([50, 60]),
 };
 
 const shard = (path: string, offset: number, bytes: number) => ({
@@ -25,7 +26,9 @@ const MANIFEST: Manifest = {
   version: 1,
   format: 'graph-model',
   topology: [shard('model.json', 0, 3)],
-  weights: [shard('weights.bin', 0, 4), shard('weights.bin', 4, 2)],
+  weights: [shard('weights.bin', 0, 1), shard('weights.bin', 1, 3), shard('more.bin', 0, 2)],
+  layers: 1,
+  chainDigest: null,
   weightBytes: 6,
   memoryBytes: 6,
   signatures: {},
@@ -65,48 +68,51 @@ function world(serve: (path: string, offset: number, bytes: number) => Uint8Arra
 const honest = (path: string, offset: number, bytes: number): Uint8Array<ArrayBuffer> =>
   (FILES[path] ?? new Uint8Array()).slice(offset, offset + bytes);
 
-describe('fetchModel', () => {
-  test('puts topology and weights together, and tells the bytes done', async () => {
-    const { parts } = world(honest);
+const fetchModel = (parts: FetchParts, onBytes: (bytes: number) => void = () => {}) =>
+  fetchShards(MANIFEST, [...MANIFEST.topology, ...MANIFEST.weights], parts, onBytes);
+
+describe('fetchShards', () => {
+  test('puts shards together, tells the bytes of each, and asks once for neighbours', async () => {
+    const { parts, asked } = world(honest);
     const progress: number[] = [];
-    const { topology, weights } = await fetchModel(MANIFEST, parts, (bytesDone) => progress.push(bytesDone));
-    expect([...topology]).toEqual([1, 2, 3]);
-    expect([...weights]).toEqual([10, 20, 30, 40, 50, 60]);
-    expect(progress).toEqual([3, 7, 9]);
+    const bytes = await fetchModel(parts, (each) => progress.push(each));
+    expect([...bytes]).toEqual([1, 2, 3, 10, 20, 30, 40, 50, 60]);
+    expect(progress).toEqual([3, 1, 3, 2]);
+    expect(asked).toEqual(['model.json@0', 'weights.bin@0', 'more.bin@0'].map((file) => `/models/m/1/${file}`));
   });
 
   test('after an interruption goes on where it was: what is stored is not fetched again', async () => {
     const first = world((path, offset, bytes) =>
-      offset === 4 ? new MeshError('CANCELLED') : honest(path, offset, bytes),
+      path.endsWith('more.bin') ? new MeshError('CANCELLED') : honest(path, offset, bytes),
     );
-    await expect(fetchModel(MANIFEST, first.parts, () => {})).rejects.toMatchObject({ code: 'CANCELLED' });
+    await expect(fetchModel(first.parts)).rejects.toMatchObject({ code: 'CANCELLED' });
     const second = world(honest);
     for (const [digest, bytes] of first.kept) second.kept.set(digest, bytes);
-    await fetchModel(MANIFEST, second.parts, () => {});
-    expect(second.asked).toEqual(['/models/m/1/weights.bin@4']);
+    await fetchModel(second.parts);
+    expect(second.asked).toEqual(['/models/m/1/more.bin@0']);
   });
 
   test('never hands out bytes of another digest: tries again, then gives up by SHARD_DIGEST with both digests', async () => {
     const { parts, asked, kept } = world((path, offset, bytes) => {
       const served = honest(path, offset, bytes);
-      if (path.endsWith('.bin') && offset === 0) served[0] = 99;
+      if (path.endsWith('weights.bin')) served[0] = 99;
       return served;
     });
-    const failure = fetchModel(MANIFEST, parts, () => {});
+    const failure = fetchModel(parts);
     await expect(failure).rejects.toMatchObject({
       code: 'SHARD_DIGEST',
-      reason: 'weights.bin at 0 has digest 4:189, expected 4:100',
+      reason: 'weights.bin at 0 has digest 1:99, expected 1:10',
     });
     expect(asked.filter((line) => line.endsWith('weights.bin@0'))).toHaveLength(4);
-    expect(kept.has('4:100')).toBe(false);
+    expect(kept.has('1:10')).toBe(false);
   });
 
   test('a stored shard that has gone bad is thrown out and fetched', async () => {
     const { parts, kept, asked } = world(honest);
     kept.set('2:110', new Uint8Array([0, 0]));
-    const { weights } = await fetchModel(MANIFEST, parts, () => {});
-    expect([...weights]).toEqual([10, 20, 30, 40, 50, 60]);
-    expect(asked).toContain('/models/m/1/weights.bin@4');
+    const bytes = await fetchModel(parts);
+    expect([...bytes]).toEqual([1, 2, 3, 10, 20, 30, 40, 50, 60]);
+    expect(asked).toContain('/models/m/1/more.bin@0');
     expect([...(kept.get('2:110') ?? [])]).toEqual([50, 60]);
   });
 
@@ -115,13 +121,13 @@ describe('fetchModel', () => {
     const { parts } = world((path, offset, bytes) =>
       failures-- > 0 ? new MeshError('SHARD_UNAVAILABLE') : honest(path, offset, bytes),
     );
-    await expect(fetchModel(MANIFEST, parts, () => {})).resolves.toBeDefined();
+    await expect(fetchModel(parts)).resolves.toBeDefined();
   });
 
   test('an abort ends it', async () => {
     const { parts, controller } = world(honest);
     controller.abort();
-    await expect(fetchModel(MANIFEST, parts, () => {})).rejects.toMatchObject({ code: 'CANCELLED' });
+    await expect(fetchModel(parts)).rejects.toMatchObject({ code: 'CANCELLED' });
   });
 });
 

@@ -1,7 +1,16 @@
 /** A node proves itself: golden vectors on this device, this backend, these weights, before it serves. */
-import { MeshError, type NamedTensors, type Signature, type TensorData } from '@shoal/protocol';
-import { compareOutputs, goldenTensors, type Manifest } from '@shoal/sharding';
+import {
+  DEFAULT_SIGNATURE,
+  MeshError,
+  type DType,
+  type NamedTensors,
+  type Signature,
+  type TensorData,
+  type TensorValues,
+} from '@shoal/protocol';
+import { compareOutputs, goldenTensors, uniformFloats, type Manifest } from '@shoal/sharding';
 import type { Executor } from './executor.ts';
+import type { PreparedStage } from './prepare-stage.ts';
 
 /** Speed taken for a model that has no golden vector and no input that could be made up; measured on real work. */
 const MS_PER_ROW_ASSUMED = 50;
@@ -46,6 +55,30 @@ export async function selfTest(
   return { passed: total, total, msPerRow: median(timesMs) };
 }
 
+/**
+ * A stage of several has no golden vectors, for these are of the whole model: it runs on made-up activations, and what
+ * comes out must be finite. Where shapes are known only from a run nothing can be made up.
+ * @throws MeshError SELF_TEST_FAILED that names the output; EXECUTION_FAILED
+ */
+export async function tryStage(
+  executor: Executor,
+  stageId: string,
+  { signatures }: Pick<PreparedStage, 'signatures'>,
+): Promise<SelfTestResult> {
+  const none = { passed: 0, total: 0 };
+  const signature = signatures[DEFAULT_SIGNATURE];
+  const specs = Object.values(signature?.inputs ?? {});
+  const isKnown = specs.every(({ shape }) => shape?.every((size, axis) => axis === 0 || size >= 0) === true);
+  if (signature === undefined || !isKnown) return { ...none, msPerRow: MS_PER_ROW_ASSUMED };
+  await executor.run(stageId, DEFAULT_SIGNATURE, madeUpInputs(signature));
+  const { outputs, computeMs } = await executor.run(stageId, DEFAULT_SIGNATURE, madeUpInputs(signature));
+  for (const [name, { dtype, data }] of Object.entries(outputs)) {
+    if (dtype !== 'float32' || (data as Float32Array).every((value) => Number.isFinite(value))) continue;
+    throw new MeshError('SELF_TEST_FAILED', `output "${name}" of a run on made-up inputs is not finite`);
+  }
+  return { ...none, msPerRow: computeMs };
+}
+
 /** Times a made-up input. A model that refuses it is no worse for it. */
 async function dryRun(executor: Executor, stageId: string, manifest: Manifest): Promise<number> {
   const [name, signature] = Object.entries(manifest.signatures)[0] ?? [];
@@ -65,11 +98,16 @@ function madeUpInputs(signature: Signature): NamedTensors {
   const entries = Object.entries(signature.inputs).map(([name, spec]): [string, TensorData] => {
     const shape = (spec.shape ?? [1]).map((size) => (size === -1 ? 1 : size));
     const count = shape.reduce((product, size) => product * size, 1);
-    const values = { float32: Float32Array, int32: Int32Array, bool: Uint8Array } as const;
-    const data = spec.dtype === 'string' ? new Array<string>(count).fill('') : new values[spec.dtype](count);
-    return [name, { dtype: spec.dtype, shape, data }];
+    return [name, { dtype: spec.dtype, shape, data: madeUpValues(spec.dtype, count) }];
   });
   return Object.fromEntries(entries);
+}
+
+/** Floats in [0, 1), which divide and take roots; zeros elsewhere, which are indices of every table. */
+function madeUpValues(dtype: DType, count: number): TensorValues {
+  if (dtype === 'string') return new Array<string>(count).fill('');
+  if (dtype === 'float32') return uniformFloats(1, count, 0, 1);
+  return dtype === 'int32' ? new Int32Array(count) : new Uint8Array(count);
 }
 
 function rowsOf(manifest: Manifest, inputs: NamedTensors): number {

@@ -2,6 +2,7 @@
 import type { NodeModelStatus } from '@shoal/mesh/link';
 import type { AssignmentId, AssignmentState, AssignMessage, HeldStage, ReasonCode, WorkMessage } from '@shoal/protocol';
 import type { Manifest } from '@shoal/sharding';
+import type { PreparedStage } from './prepare-stage.ts';
 
 export interface HeldAssignment {
   /** The latest assignment: a coordinator that comes back names the same stage anew. */
@@ -13,6 +14,7 @@ export interface HeldAssignment {
   code: ReasonCode;
   reason: string;
   manifest: Manifest | null;
+  prepared: PreparedStage | null;
   loaded: boolean;
   bytesDone: number;
   bytesTotal: number;
@@ -21,14 +23,19 @@ export interface HeldAssignment {
   msPerRow: number | null;
 }
 
+/** The same layers of the same model are the same stage, whatever their number in a partition. */
+const stageIdOf = ({ manifestDigest, layers }: AssignMessage): string =>
+  `${manifestDigest}:${layers.start}-${layers.end}`;
+
 const fresh = (message: AssignMessage): HeldAssignment => ({
   message,
-  stageId: message.manifestDigest,
+  stageId: stageIdOf(message),
   abort: new AbortController(),
   state: 'fetching',
   code: 'FETCHING',
   reason: 'waiting for its turn',
   manifest: null,
+  prepared: null,
   loaded: false,
   bytesDone: 0,
   bytesTotal: 0,
@@ -48,7 +55,7 @@ export class StageHolder {
 
   /** The same stage under a new assignment: nothing moves. */
   adopt(message: AssignMessage): HeldAssignment | undefined {
-    const held = this.#held.get(message.manifestDigest);
+    const held = this.#held.get(stageIdOf(message));
     if (held === undefined || held.state === 'failed') return undefined;
     held.message = message;
     return held;
@@ -74,12 +81,14 @@ export class StageHolder {
 
   /** What can serve this piece of work, or why not. */
   forWork(message: WorkMessage): HeldAssignment | 'NOT_ASSIGNED' | 'STALE_EPOCH' {
+    let isStale = false;
     for (const held of this.#held.values()) {
-      const { model, version, epoch } = held.message;
+      const { model, version, epoch, stage, stages } = held.message;
       if (model !== message.model || version !== message.version || held.state !== 'ready') continue;
-      return epoch === message.epoch ? held : 'STALE_EPOCH';
+      if (epoch !== message.epoch) isStale = true;
+      else if (stage === message.stage && stages === message.route.length) return held;
     }
-    return 'NOT_ASSIGNED';
+    return isStale ? 'STALE_EPOCH' : 'NOT_ASSIGNED';
   }
 
   inState(state: AssignmentState): HeldAssignment | undefined {
@@ -87,11 +96,11 @@ export class StageHolder {
     return undefined;
   }
 
-  /** Memory of the loaded models besides one. */
+  /** Memory of the loaded stages besides one. */
   memoryBytes(besides: HeldAssignment): number {
     let bytes = 0;
     for (const held of this.#held.values())
-      if (held !== besides && held.loaded) bytes += held.manifest?.memoryBytes ?? 0;
+      if (held !== besides && held.loaded) bytes += held.prepared?.memoryBytes ?? 0;
     return bytes;
   }
 
@@ -103,6 +112,10 @@ export class StageHolder {
         model: message.model,
         version: message.version,
         manifestDigest: message.manifestDigest,
+        stage: message.stage,
+        stages: message.stages,
+        layers: message.layers,
+        epoch: message.epoch,
         msPerRow: msPerRow ?? 0,
       }));
   }

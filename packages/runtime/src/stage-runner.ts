@@ -1,10 +1,19 @@
 /** Runs the microbatches that come over links and sends the outcomes to whoever waits for them. */
 import type { Clock } from '@shoal/base';
 import type { Link } from '@shoal/mesh/link';
-import { MeshError, type CancelMessage, type PeerId, type WorkMessage } from '@shoal/protocol';
-import { checkInputs, decodeTensor, encodeTensor, signatureOf, type Manifest } from '@shoal/sharding';
+import {
+  MeshError,
+  type CancelMessage,
+  type EncodedTensor,
+  type NamedTensors,
+  type PeerId,
+  type StageTiming,
+  type TensorData,
+  type WorkMessage,
+} from '@shoal/protocol';
+import { checkInputs, decodeTensor, encodeTensor, signatureOf, type Manifest, type StageNames } from '@shoal/sharding';
 import type { Executor, RunResult } from './executor.ts';
-import type { HeldAssignment, StageHolder } from './stage-holder.ts';
+import type { StageHolder } from './stage-holder.ts';
 import { jobKey, QUEUE_MAX, WorkQueue, type Job } from './work-queue.ts';
 
 /** Microbatches given to the executor at once: one computes while the next one's inputs are already there. */
@@ -56,10 +65,10 @@ export class StageRunner {
   }
 
   /** Takes work in. Settles when its bytes are no longer needed, which gives the sender its credit back. */
-  take(link: Link, message: WorkMessage, bodies: readonly Uint8Array[]): Promise<void> {
+  take(message: WorkMessage, bodies: readonly Uint8Array[]): Promise<void> {
     const refusal = this.#refusal(message);
     if (refusal !== undefined) {
-      this.#fail(link, message, refusal);
+      void this.#failAcross(message, refusal);
       return Promise.resolve();
     }
     const nowMs = this.#parts.clock.nowMs();
@@ -68,7 +77,10 @@ export class StageRunner {
       const added = this.#queue.add(job);
       if (added === true) return this.#pump();
       if (added === 'full')
-        this.#fail(link, message, new MeshError('QUEUE_FULL', `${QUEUE_MAX} microbatches wait, limit ${QUEUE_MAX}`));
+        void this.#failAcross(
+          message,
+          new MeshError('QUEUE_FULL', `${QUEUE_MAX} microbatches wait, limit ${QUEUE_MAX}`),
+        );
       release();
     });
   }
@@ -102,12 +114,12 @@ export class StageRunner {
 
   #refusal(message: WorkMessage): MeshError | undefined {
     if (this.#draining) return new MeshError('DRAINING');
-    if (message.route.length !== 1 || message.stage !== 0 || message.route[0] !== this.#parts.self) {
-      return new MeshError('NOT_ASSIGNED', `route of ${message.route.length} stages, this node holds whole models`);
-    }
+    const { model, version, stage, route, epoch } = message;
+    const asked = `stage ${stage + 1} of ${route.length} of ${model} version ${version}, epoch ${epoch}`;
+    if (route[stage] !== this.#parts.self)
+      return new MeshError('NOT_ASSIGNED', `${asked}: the route names another node`);
     const held = this.#parts.holder.forWork(message);
-    if (typeof held !== 'string') return undefined;
-    return new MeshError(held, `${message.model} version ${message.version}, epoch ${message.epoch}: ${held}`);
+    return typeof held === 'string' ? new MeshError(held, `${asked}: ${held}`) : undefined;
   }
 
   #pump(): void {
@@ -126,37 +138,32 @@ export class StageRunner {
   async #run(job: Job): Promise<void> {
     const { clock, reach, self } = this.#parts;
     const { message } = job;
-    const { requestId, microbatch, attempt, epoch, replyTo } = message;
+    const { replyTo, route, stage } = message;
+    const nextStage = stage + 1;
+    const receiver = route[nextStage] ?? replyTo;
     try {
       const held = this.#parts.holder.forWork(message);
-      if (typeof held === 'string' || held.manifest === null) throw new MeshError('NOT_ASSIGNED');
+      if (typeof held === 'string' || held.manifest === null || held.prepared === null)
+        throw new MeshError(typeof held === 'string' ? held : 'NOT_ASSIGNED');
       const expectedMs = (held.msPerRow ?? 0) * message.rows * RUNNING_MAX;
       const leaseMs = Math.max(LEASE_FLOOR_MS, LEASE_FACTOR * expectedMs);
-      const link = await reach(replyTo);
-      if (expectedMs >= LEASE_WORTH_MS) {
-        // A link that fails here fails again, and with a reason, when the result is sent.
-        link.send({ type: 'lease', requestId, microbatch, attempt, epoch, leaseMs }).catch(() => {});
-      }
+      if (expectedMs >= LEASE_WORTH_MS) this.#promise(message, leaseMs);
+      // Dialled while the stage computes; a dial that fails shows itself when there is something to send.
+      reach(receiver).catch(() => {});
       const startedAtMs = clock.nowMs();
-      const { outputs, computeMs } = await this.#execute(job, held, held.manifest, leaseMs);
+      const names = held.prepared.names(message.signature);
+      const arrived = this.#read(message, job.bodies, names, held.prepared.isFirst ? held.manifest : null);
+      const { outputs, computeMs } = await this.#execute(message, held.stageId, names, arrived, leaseMs);
       this.#rest(computeMs);
       if (!this.#queue.finish(job)) return;
+      // The next one computes while this one's outcome is sent.
+      this.#pump();
       this.#microbatchesDone += 1;
       this.#rowsDone += message.rows;
-      const encoded = Object.entries(outputs).map(([name, tensor]) => encodeTensor(name, tensor));
       const queueMs = Math.max(0, startedAtMs - job.arrivedAtMs);
-      await link.send(
-        {
-          type: 'result',
-          requestId,
-          microbatch,
-          attempt,
-          epoch,
-          timings: [{ stage: message.stage, node: self, rows: message.rows, queueMs, computeMs }],
-          tensors: encoded.map(({ header }) => header),
-        },
-        encoded.map(({ data }) => data),
-      );
+      const timings = [...message.timings, { stage, node: self, rows: message.rows, queueMs, computeMs }];
+      const tensors = [...passedOn(message, job.bodies, names), ...made(outputs, names)];
+      await this.#handOn(job, receiver, timings, tensors);
     } catch (error) {
       if (this.#queue.finish(job)) await this.#failAcross(message, MeshError.from(error, 'EXECUTION_FAILED'));
     } finally {
@@ -164,14 +171,76 @@ export class StageRunner {
     }
   }
 
-  async #execute(job: Job, held: HeldAssignment, manifest: Manifest, leaseMs: number): Promise<RunResult> {
-    const { message, bodies } = job;
-    const tensors = Object.fromEntries(
-      message.tensors.map((header, i) => [header.name, decodeTensor({ header, data: bodies[i] ?? new Uint8Array(0) })]),
-    );
-    const { model, version, signatures, classNames, rowsIndependent, weightBytes } = manifest;
-    const info = { model, version, signatures, classNames, rowsIndependent, weightBytes };
-    checkInputs(info, signatureOf(info, message.signature), tensors);
+  /** Tells whoever waits that it is being worked on. Where that cannot be told, the result cannot either. */
+  #promise({ requestId, microbatch, attempt, epoch, replyTo }: WorkMessage, leaseMs: number): void {
+    this.#parts
+      .reach(replyTo)
+      .then((link) => link.send({ type: 'lease', requestId, microbatch, attempt, epoch, leaseMs }))
+      .catch(() => {});
+  }
+
+  /** The stage's outcome to the next one of the route, or the result to whoever waits. */
+  async #handOn(
+    { message, expiresAtMs }: Job,
+    receiver: PeerId,
+    timings: readonly StageTiming[],
+    encoded: readonly EncodedTensor[],
+  ): Promise<void> {
+    const { requestId, microbatch, attempt, epoch, stage, route } = message;
+    const key = { requestId, microbatch, attempt, epoch };
+    const bodies = encoded.map(({ data }) => data);
+    const tensors = encoded.map(({ header }) => header);
+    const isLast = stage + 1 === route.length;
+    try {
+      const link = await this.#parts.reach(receiver);
+      if (isLast) return await link.send({ type: 'result', ...key, timings: [...timings], tensors }, bodies);
+      const deadlineMs = Math.max(0, expiresAtMs - this.#parts.clock.nowMs());
+      await link.send({ ...message, stage: stage + 1, deadlineMs, timings: [...timings], tensors }, bodies);
+    } catch (error) {
+      const failure = MeshError.from(error, 'LINK_FAILED');
+      // Whoever waits may choose another node for the next stage.
+      const at = isLast ? {} : { stage: stage + 1, node: receiver };
+      await this.#failAcross(message, failure, at);
+    }
+  }
+
+  /** By arriving name: what the stage's own model reads, each tensor with memory of its own. */
+  #read(
+    message: WorkMessage,
+    bodies: readonly Uint8Array[],
+    names: StageNames,
+    manifest: Manifest | null,
+  ): NamedTensors {
+    const wanted = new Set(names.reads.values());
+    const tensors: Record<string, TensorData> = {};
+    for (const [i, header] of message.tensors.entries()) {
+      // Callers' inputs are all checked, those of later stages too.
+      if (manifest === null && !wanted.has(header.name)) continue;
+      tensors[header.name] = decodeTensor({ header, data: bodies[i] ?? new Uint8Array(0) });
+    }
+    if (manifest !== null) {
+      const { model, version, signatures, classNames, rowsIndependent, weightBytes } = manifest;
+      const info = { model, version, signatures, classNames, rowsIndependent, weightBytes };
+      checkInputs(info, signatureOf(info, message.signature), tensors);
+    }
+    for (const name of wanted) {
+      if (Object.hasOwn(tensors, name)) continue;
+      throw new MeshError('EXECUTION_FAILED', `stage ${message.stage + 1}: tensor "${name}" did not arrive`);
+    }
+    return tensors;
+  }
+
+  async #execute(
+    { model, stage, route }: WorkMessage,
+    stageId: string,
+    names: StageNames,
+    arrived: NamedTensors,
+    leaseMs: number,
+  ): Promise<RunResult> {
+    // A stage may do no more than hand on.
+    if (names.makes.size === 0) return { outputs: {}, computeMs: 0 };
+    const inputs = Object.fromEntries([...names.reads].flatMap(([name, from]) => entryOf(name, arrived[from])));
+    const what = `stage ${stage + 1} of ${route.length} of ${model}`;
     return new Promise<RunResult>((resolve, reject) => {
       const settle = (): void => {
         cancelWatch();
@@ -183,13 +252,13 @@ export class StageRunner {
       };
       const stuckMs = STUCK_FACTOR * leaseMs + LEASE_FLOOR_MS;
       const cancelWatch = this.#parts.clock.schedule(stuckMs, () => {
-        abort(new MeshError('EXECUTION_FAILED', `no result of ${message.model} in ${Math.round(stuckMs)} ms`));
-        this.#parts.onStuck(`a run of ${message.model} took longer than ${Math.round(stuckMs)} ms`);
+        abort(new MeshError('EXECUTION_FAILED', `no result of ${what} in ${Math.round(stuckMs)} ms`));
+        this.#parts.onStuck(`a run of ${what} took longer than ${Math.round(stuckMs)} ms`);
       });
       this.#abortRuns.add(abort);
       this.#parts
         .executor()
-        .run(held.stageId, message.signature, tensors)
+        .run(stageId, names.signature, inputs)
         .then(
           (result) => {
             settle();
@@ -209,29 +278,36 @@ export class StageRunner {
     clock.schedule(this.#restUntilMs - clock.nowMs(), () => this.#pump());
   }
 
-  async #failAcross(message: WorkMessage, error: MeshError): Promise<void> {
+  async #failAcross(
+    message: WorkMessage,
+    { code, reason }: MeshError,
+    at: { readonly stage?: number; readonly node?: PeerId } = {},
+  ): Promise<void> {
+    const { requestId, microbatch, attempt, epoch, stage, replyTo } = message;
+    const about = { requestId, microbatch, attempt, epoch, stage, node: this.#parts.self, ...at };
     try {
-      this.#fail(await this.#parts.reach(message.replyTo), message, error);
+      const link = await this.#parts.reach(replyTo);
+      await link.send({ type: 'failure', ...about, code, reason: reason.slice(0, 2000) });
     } catch {
       // Nobody can be told: whoever waits finds out by its own lease.
     }
   }
+}
 
-  #fail(link: Link, message: WorkMessage, error: MeshError): void {
-    const { requestId, microbatch, attempt, epoch, stage } = message;
-    const { code, reason } = error;
-    const node = this.#parts.self;
-    const sent = link.send({
-      type: 'failure',
-      requestId,
-      microbatch,
-      attempt,
-      epoch,
-      stage,
-      node,
-      code,
-      reason: reason.slice(0, 2000),
-    });
-    sent.catch(() => {});
-  }
+const entryOf = (name: string, tensor: TensorData | undefined): [string, TensorData][] =>
+  tensor === undefined ? [] : [[name, tensor]];
+
+/** What leaves as it came, still encoded. */
+function passedOn(message: WorkMessage, bodies: readonly Uint8Array[], { passes }: StageNames): EncodedTensor[] {
+  return message.tensors.flatMap((header, i) => {
+    const data = bodies[i] ?? new Uint8Array(0);
+    return (passes.get(header.name) ?? []).map((name) => ({ header: { ...header, name }, data }));
+  });
+}
+
+/** What the stage made, under the names by which it leaves. */
+function made(outputs: NamedTensors, { makes }: StageNames): EncodedTensor[] {
+  return Object.entries(outputs).flatMap(([name, tensor]) =>
+    (makes.get(name) ?? []).map((leaving) => encodeTensor(leaving, tensor)),
+  );
 }

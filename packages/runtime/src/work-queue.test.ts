@@ -18,6 +18,7 @@ const job = (microbatch: number, expiresAtMs = 100): Job => {
     replyTo: peerId(microbatch % 2 === 0 ? 'even' : 'odd'),
     rows: 1,
     deadlineMs: 100,
+    timings: [],
     tensors: [],
   };
   return { message, bodies: [], arrivedAtMs: 0, expiresAtMs, release: () => released.push(microbatch) };

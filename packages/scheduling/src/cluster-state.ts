@@ -10,6 +10,7 @@ import type {
   ReasonCode,
   Role,
 } from '@shoal/protocol';
+import type { LayerRange, ModelProfile } from '@shoal/sharding';
 
 /** A model version that the mesh should serve. */
 export interface ServedModel {
@@ -17,11 +18,46 @@ export interface ServedModel {
   readonly manifestPath: string;
   readonly manifestDigest: string;
   readonly memoryBytes: number;
+  /** Layers of its chain. */
+  readonly layers: number;
+  /** Figures for cutting it; null for a model that is served whole only. */
+  readonly profile: ModelProfile | null;
+  readonly placement: PlacementPolicy;
 }
 
-export interface AssignmentRecord {
-  readonly id: AssignmentId;
+/** What the operator wants of a model's placement; what is left out the coordinator chooses. */
+export interface PlacementPolicy {
+  readonly mode?: 'auto' | 'data' | 'pipeline' | 'hybrid' | undefined;
+  readonly stages?: number | undefined;
+  readonly replicas?: number | undefined;
+}
+
+/** How a model version is cut: one stage is the whole model. */
+export interface Partition {
+  readonly epoch: number;
+  readonly stages: readonly LayerRange[];
+}
+
+/** Why a model has no partition that its nodes could hold, for the nodes that were there. */
+export interface PlacementRefusal {
+  readonly nodes: string;
+  readonly code: ReasonCode;
+  readonly reason: string;
+}
+
+/** One stage of a partition, for a node to hold. */
+export interface StageDuty {
   readonly modelKey: string;
+  readonly epoch: number;
+  readonly stage: number;
+  readonly stages: number;
+  readonly layers: LayerRange;
+  /** What holding it takes on a node. */
+  readonly memoryBytes: number;
+}
+
+export interface AssignmentRecord extends StageDuty {
+  readonly id: AssignmentId;
   state: AssignmentStatus['state'] | 'asked';
   bytesDone: number;
   bytesTotal: number;
@@ -56,6 +92,11 @@ export interface ClusterState {
   readonly peers: Map<PeerId, PeerRecord>;
   /** By model key: the placement that its watchers were last told, as JSON. */
   readonly announced: Map<string, string>;
+  /** By model key. */
+  readonly partitions: Map<string, Partition>;
+  readonly refusals: Map<string, PlacementRefusal>;
+  /** By model key: the highest epoch that was ever given or that a node has told of. */
+  readonly epochs: Map<string, number>;
   assignmentsMade: number;
   pingSequence: number;
 }
@@ -90,5 +131,7 @@ export type ClusterEffect =
   | { readonly type: 'send'; readonly to: PeerId; readonly message: DownMessage }
   /** Close the peer's socket: it no longer counts as joined. */
   | { readonly type: 'evict'; readonly peer: PeerId; readonly code: ReasonCode };
+
+export const wholeOf = (model: ServedModel): readonly LayerRange[] => [{ start: 0, end: model.layers }];
 
 export const modelKey = (model: string, version: number): string => `${model}/${version}`;

@@ -1,6 +1,7 @@
 import { peerId, type AssignMessage, type NodeProfile, type PeerId, type PlacementMessage } from '@shoal/protocol';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { createCluster, placementOf, updateCluster } from './cluster.ts';
+import { placementOf } from './cluster-placement.ts';
+import { createCluster, updateCluster } from './cluster.ts';
 import type { ClusterEffect, ClusterEvent, ClusterState, ServedModel } from './cluster-state.ts';
 
 const ANN = peerId('node_ann');
@@ -19,6 +20,9 @@ const model = (name: string, memoryBytes = 100, version = 1): ServedModel => ({
   manifestPath: `/models/${name}/${version}/manifest.json`,
   manifestDigest: name.padEnd(64, '0').replace(/[^0-9a-f]/g, '0'),
   memoryBytes,
+  layers: 1,
+  profile: null,
+  placement: {},
 });
 
 let state: ClusterState;
@@ -158,8 +162,9 @@ describe('liveness', () => {
     const [first] = enter(ANN);
     feed({ type: 'left', peer: ANN, code: 'PEER_LEFT' });
     feed({ type: 'joined', peer: ANN, role: 'node' });
-    const { assignmentId, model: name, version, manifestDigest } = first!;
-    const holds = [{ assignmentId, model: name, version, manifestDigest, msPerRow: 3 }];
+    const { type: _, manifestPath: __, ...stage } = first!;
+    const { assignmentId, manifestDigest } = stage;
+    const holds = [{ ...stage, msPerRow: 3 }];
     const [again] = assigned(feed({ type: 'registered', peer: ANN, profile: profile(), holds }), ANN);
     expect(again).toMatchObject({ model: 'a', manifestDigest });
     expect(again?.assignmentId).not.toBe(assignmentId);

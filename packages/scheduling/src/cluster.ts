@@ -6,27 +6,38 @@ import {
   assignmentId,
   CLIENT_PINGS_MISSED_MAX,
   PINGS_MISSED_MAX,
+  type AssignmentId,
   type DownMessage,
+  type HeldStage,
   type PeerId,
   type PlacementMessage,
   type ReasonCode,
 } from '@shoal/protocol';
-import { replicate } from '@shoal/sharding';
+import { placementOf } from './cluster-placement.ts';
+import { dutiesOf, planCluster } from './cluster-plan.ts';
 import {
   modelKey,
+  wholeOf,
   type AssignmentRecord,
   type ClusterEffect,
   type ClusterEvent,
   type ClusterState,
   type PeerRecord,
-  type ServedModel,
+  type StageDuty,
 } from './cluster-state.ts';
 
-/** All models are served whole for now: one partition, which never changes. */
-const EPOCH = 1;
-
 export function createCluster(run: string): ClusterState {
-  return { run, models: new Map(), peers: new Map(), announced: new Map(), assignmentsMade: 0, pingSequence: 0 };
+  return {
+    run,
+    models: new Map(),
+    peers: new Map(),
+    announced: new Map(),
+    partitions: new Map(),
+    refusals: new Map(),
+    epochs: new Map(),
+    assignmentsMade: 0,
+    pingSequence: 0,
+  };
 }
 
 export function updateCluster(state: ClusterState, event: ClusterEvent): ClusterEffect[] {
@@ -108,9 +119,34 @@ function onRegistered(
   peer.profile = event.profile;
   peer.assignments.clear();
   for (const held of event.holds) {
-    const model = state.models.get(modelKey(held.model, held.version));
-    if (model !== undefined && model.manifestDigest === held.manifestDigest) assign(state, peer, model, effects);
+    const duty = confirmed(state, held);
+    if (duty !== undefined) assign(state, peer, duty, effects);
+    else
+      effects.push({
+        type: 'send',
+        to: peer.id,
+        message: unassignment(held.assignmentId, 'it is not served here now'),
+      });
   }
+}
+
+/** What a node holds as a stage of the partition in force, which a coordinator that starts over takes from whole models. */
+function confirmed(state: ClusterState, held: HeldStage): StageDuty | undefined {
+  const key = modelKey(held.model, held.version);
+  const model = state.models.get(key);
+  if (model === undefined || model.manifestDigest !== held.manifestDigest) return undefined;
+  const known = state.epochs.get(key) ?? 0;
+  if (held.epoch > known) {
+    state.epochs.set(key, held.epoch);
+    if (held.stages === 1 && held.layers.end === model.layers)
+      state.partitions.set(key, { epoch: held.epoch, stages: wholeOf(model) });
+  }
+  const partition = state.partitions.get(key);
+  if (partition === undefined || partition.epoch !== held.epoch || partition.stages.length !== held.stages)
+    return undefined;
+  const range = partition.stages[held.stage];
+  if (range?.start !== held.layers.start || range.end !== held.layers.end) return undefined;
+  return dutiesOf(key, partition, model)[held.stage];
 }
 
 function onAssignment(state: ClusterState, event: Extract<ClusterEvent, { type: 'assignment' }>): void {
@@ -157,12 +193,14 @@ function withdraw(state: ClusterState, key: string, effects: ClusterEffect[]): v
   if (gone === undefined) return;
   state.models.delete(key);
   state.announced.delete(key);
+  state.partitions.delete(key);
+  state.refusals.delete(key);
   const { model, version } = gone.info;
   const message: PlacementMessage = {
     type: 'placement',
     model,
     version,
-    epoch: EPOCH,
+    epoch: state.epochs.get(key) ?? 0,
     stages: [{ replicas: [] }],
     code: 'VERSION_NOT_FOUND',
     reason: `${key} was withdrawn`,
@@ -174,41 +212,50 @@ function withdraw(state: ClusterState, key: string, effects: ClusterEffect[]): v
 
 /** Gives every node what it should hold and takes away what it should not. */
 function plan(state: ClusterState, effects: ClusterEffect[]): void {
-  const demands = [...state.models].map(([key, model]) => ({ key, memoryBytes: model.memoryBytes }));
-  for (const peer of state.peers.values()) {
-    if (peer.profile === null) continue;
-    const records = [...peer.assignments.values()];
-    const wanted = replicate(demands, {
-      memoryBytesMax: peer.profile.memoryBytesMax,
-      holds: new Set(records.filter((record) => record.state !== 'failed').map((record) => record.modelKey)),
-      refuses: new Set(records.filter((record) => record.state === 'failed').map((record) => record.modelKey)),
-    });
-    for (const record of records) {
-      if (wanted.has(record.modelKey) || (record.state === 'failed' && state.models.has(record.modelKey))) continue;
+  for (const [id, duties] of planCluster(state)) {
+    const peer = state.peers.get(id);
+    // Who is leaving finishes what it has.
+    if (peer === undefined || peer.activity === 'draining') continue;
+    const before = [...peer.assignments.values()];
+    const kept = new Set<AssignmentRecord>();
+    for (const duty of duties) {
+      const record = before.find((each) => isSameDuty(each, duty));
+      if (record !== undefined) kept.add(record);
+      // Asked anew before the old one is taken back: layers that it holds already do not move.
+      else assign(state, peer, duty, effects);
+    }
+    for (const record of before) {
+      if (kept.has(record) || (record.state === 'failed' && state.models.has(record.modelKey))) continue;
       peer.assignments.delete(record.id);
-      const reason = `${record.modelKey} is no longer served here`;
       effects.push({
         type: 'send',
-        to: peer.id,
-        message: { type: 'unassign', assignmentId: record.id, code: 'NOT_ASSIGNED', reason },
+        to: id,
+        message: unassignment(record.id, `${record.modelKey} is no longer served here`),
       });
-    }
-    const held = new Set([...peer.assignments.values()].map((record) => record.modelKey));
-    for (const key of wanted) {
-      const model = state.models.get(key);
-      if (model !== undefined && !held.has(key)) assign(state, peer, model, effects);
     }
   }
 }
 
-function assign(state: ClusterState, peer: PeerRecord, model: ServedModel, effects: ClusterEffect[]): void {
+const isSameDuty = (record: StageDuty, duty: StageDuty): boolean =>
+  record.modelKey === duty.modelKey && record.epoch === duty.epoch && record.stage === duty.stage;
+
+const unassignment = (id: AssignmentId, reason: string): DownMessage => ({
+  type: 'unassign',
+  assignmentId: id,
+  code: 'NOT_ASSIGNED',
+  reason,
+});
+
+function assign(state: ClusterState, peer: PeerRecord, duty: StageDuty, effects: ClusterEffect[]): void {
+  const model = state.models.get(duty.modelKey);
+  if (model === undefined) return;
   const { info, manifestPath, manifestDigest } = model;
   const record: AssignmentRecord = {
+    ...duty,
     id: assignmentId(`${state.run}-${state.assignmentsMade++}`),
-    modelKey: modelKey(info.model, info.version),
     state: 'asked',
     bytesDone: 0,
-    bytesTotal: info.weightBytes,
+    bytesTotal: duty.stages === 1 ? info.weightBytes : duty.memoryBytes,
     selfTestPassed: 0,
     selfTestTotal: 0,
     msPerRow: 0,
@@ -216,12 +263,16 @@ function assign(state: ClusterState, peer: PeerRecord, model: ServedModel, effec
     reason: '',
   };
   peer.assignments.set(record.id, record);
+  const { epoch, stage, stages, layers } = duty;
   const message: DownMessage = {
     type: 'assign',
     assignmentId: record.id,
     model: info.model,
     version: info.version,
-    epoch: EPOCH,
+    epoch,
+    stage,
+    stages,
+    layers: { start: layers.start, end: layers.end },
     manifestPath,
     manifestDigest,
   };
@@ -239,49 +290,4 @@ function announce(state: ClusterState, effects: ClusterEffect[]): void {
       if (peer.watching.has(key)) effects.push({ type: 'send', to: peer.id, message });
     }
   }
-}
-
-/** Who serves a model version now, or why nobody does. The model must be known. */
-export function placementOf(state: ClusterState, key: string): PlacementMessage {
-  const model = state.models.get(key);
-  if (model === undefined) throw new RangeError(`no model ${key} in this cluster`);
-  const replicas = [];
-  for (const peer of state.peers.values()) {
-    for (const record of peer.assignments.values()) {
-      if (record.modelKey !== key || record.state !== 'ready' || peer.profile === null) continue;
-      if (peer.activity === 'draining') continue;
-      const { name, backend } = peer.profile;
-      replicas.push({ node: peer.id, name, backend, msPerRow: record.msPerRow });
-    }
-  }
-  const { model: name, version } = model.info;
-  const placement: PlacementMessage = { type: 'placement', model: name, version, epoch: EPOCH, stages: [{ replicas }] };
-  return replicas.length > 0 ? placement : { ...placement, ...whyUnserved(state, model) };
-}
-
-/** The reason that is nearest to being cured. */
-function whyUnserved(state: ClusterState, model: ServedModel): { code: ReasonCode; reason: string } {
-  const key = modelKey(model.info.model, model.info.version);
-  const nodes = [...state.peers.values()].filter((peer) => peer.profile !== null);
-  if (nodes.length === 0) return { code: 'NO_CAPACITY', reason: 'no node has joined yet: open the join link in a tab' };
-  const records = nodes.flatMap((peer) => [...peer.assignments.values()].filter((record) => record.modelKey === key));
-  const testing = records.filter((record) => record.state === 'testing');
-  if (testing.length > 0)
-    return { code: 'SELF_TESTING', reason: `${testing.length} node(s) are proving themselves on ${key}` };
-  const fetching = records.filter((record) => record.state === 'fetching' || record.state === 'asked');
-  if (fetching.length > 0) {
-    const share = Math.max(...fetching.map((record) => record.bytesDone / Math.max(1, record.bytesTotal)));
-    return {
-      code: 'FETCHING',
-      reason: `${fetching.length} node(s) are downloading ${key}, ${Math.floor(share * 100)} % done`,
-    };
-  }
-  const failed = records.find((record) => record.state === 'failed');
-  if (failed !== undefined) return { code: failed.code, reason: failed.reason };
-  const largest = Math.max(...nodes.map((peer) => peer.profile?.memoryBytesMax ?? 0));
-  const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
-  return {
-    code: 'MEMORY_LIMIT',
-    reason: `${key} needs a node with ${mebibytes(model.memoryBytes)} free, the largest offers ${mebibytes(largest)} for all its models`,
-  };
 }

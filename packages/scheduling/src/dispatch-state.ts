@@ -111,7 +111,11 @@ export interface DispatchState {
   epoch: number;
   /** Why nobody serves, when nobody does. */
   unserved: { readonly code: ReasonCode; readonly reason: string } | null;
+  /** Whether every stage has had a replica at some time. */
+  wasServed: boolean;
   stages: Map<PeerId, ReplicaState>[];
+  /** Most rows of one microbatch that can cross every cut. */
+  rowsMax: number;
   readonly health: Map<PeerId, NodeHealth>;
   readonly requests: Map<RequestId, RequestState>;
   /** Requests with rows that came back, and with rows never handed out, oldest first. */
@@ -137,6 +141,7 @@ export type DispatchEvent =
       readonly epoch: number;
       readonly stages: readonly (readonly { readonly node: PeerId; readonly msPerRow: number }[])[];
       readonly unserved: DispatchState['unserved'];
+      readonly rowsMax?: number;
     }
   | {
       readonly type: 'submit';

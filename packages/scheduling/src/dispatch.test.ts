@@ -463,8 +463,10 @@ describe('outcomes', () => {
     expect(scene.submit('s', 1)).toEqual(['s fails: NO_CAPACITY']);
     scene.placed({ a: 100 });
     scene.lost('a');
-    expect(scene.submit('t', 1)).toEqual(['t fails: NO_CAPACITY']);
-    expect(scene.reasonOf('t')).toContain('the last node that served has gone');
+    // Whether another node takes over is the coordinator's to say.
+    expect(scene.submit('t', 1)).toEqual([]);
+    expect(scene.placed()).toEqual(['t fails: NO_CAPACITY']);
+    expect(scene.reasonOf('t')).toBe('NO_CAPACITY: no tab is open');
   });
 
   test('a request without rows is refused by name and limit', () => {
@@ -506,11 +508,35 @@ describe('placements', () => {
     expect(scene.effects[0]).toMatchObject({ type: 'revoke', epoch: 1 });
   });
 
-  test('an older placement is ignored', () => {
+  test('what comes last counts: a coordinator that started over has no higher epochs', () => {
     const scene = new DispatchScene();
     scene.placedAs(7, { a: 100 });
-    scene.placedAs(6, { b: 100 });
-    expect(scene.submit('r', 1)).toEqual(['r[0,1) to a']);
+    scene.placedAs(1, { b: 100 });
+    expect(scene.submit('r', 1)).toEqual(['r[0,1) to b']);
+  });
+
+  test('a placement of another partition into as many stages starts what was under way again', () => {
+    const scene = new DispatchScene({ attemptsMax: 1 });
+    scene.placedAs(1, { a: 100 }, { b: 100 });
+    scene.submit('r', 1);
+    expect(scene.placedAs(2, { a: 50 }, { b: 150 })).toEqual(['revoke r[0,1) from a, b', 'r[0,1) to a, b']);
+    expect(scene.flight('r[0,1)')).toMatchObject({ epoch: 2, attempt: 1 });
+  });
+
+  test('no microbatch has more rows than the cuts can carry', () => {
+    const scene = new DispatchScene();
+    scene.placedWith({ rowsMax: 2 }, { a: 1 }, { b: 1 });
+    expect(scene.submit('r', 3)[0]).toBe('r[0,2) to a, b');
+  });
+
+  test('while a stage that was lost is on its way to a spare node, new requests wait', () => {
+    const scene = new DispatchScene();
+    scene.placed({ a: 100 }, { b: 100 });
+    scene.lost('b');
+    expect(scene.submit('r', 1)).toEqual([]);
+    scene.placedWith({ unserved: { code: 'FETCHING', reason: 'c is downloading' } }, { a: 100 }, {});
+    expect(scene.submit('s', 1)).toEqual([]);
+    expect(scene.placed({ a: 100 }, { c: 100 })).toEqual(['r[0,1) to a, c', 's[0,1) to a, c']);
   });
 
   test('what was measured outlasts a new placement', () => {

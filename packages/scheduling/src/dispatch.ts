@@ -3,7 +3,7 @@
  * Deterministic: time is in the events. The state belongs to one driver, which hands it back with every event;
  * it is updated in place. (Maps are walked while entries are removed: what goes meanwhile is not visited any more.)
  */
-import { MeshError, type PeerId } from '@shoal/protocol';
+import { MeshError, type PeerId, type ReasonCode } from '@shoal/protocol';
 import { chooseRoute } from './choose-route.ts';
 import {
   DISPATCH_DEFAULTS,
@@ -27,7 +27,9 @@ export function createDispatch(config: Partial<DispatchConfig> = {}): DispatchSt
     nowMs: 0,
     epoch: 0,
     unserved: { code: 'NO_CAPACITY', reason: 'no placement is known yet' },
+    wasServed: false,
     stages: [],
+    rowsMax: Number.POSITIVE_INFINITY,
     health: new Map(),
     requests: new Map(),
     returned: new Set(),
@@ -88,20 +90,20 @@ function onPlacement(
   event: Extract<DispatchEvent, { type: 'placement' }>,
   effects: DispatchEffect[],
 ): void {
-  if (event.epoch < state.epoch) return;
   const shape = event.stages.length;
   // A node that left the placement finishes what it has, unless its link or the coordinator says that it is gone.
-  // Routes of another shape cannot be finished: their rows start again, and nobody is to blame.
+  // Routes of another partition cannot be finished: their rows start again, and nobody is to blame.
   if (shape > 0) {
     for (const flight of state.flights.values()) {
-      if (flight.route.length === shape) continue;
+      if (flight.epoch === event.epoch && flight.route.length === shape) continue;
       withdraw(state, flight, effects);
       giveBack(state, flight, { ...flight.span, attempts: flight.span.attempts - 1 });
     }
   }
-  const before = state.stages.length === shape ? state.stages : [];
+  const before = state.epoch === event.epoch && state.stages.length === shape ? state.stages : [];
   state.epoch = event.epoch;
   state.unserved = event.unserved;
+  state.rowsMax = event.rowsMax ?? Number.POSITIVE_INFINITY;
   state.stages = event.stages.map(
     (replicas, stage) =>
       new Map(replicas.map(({ node, msPerRow }) => [node, before[stage]?.get(node) ?? freshReplica(node, msPerRow)])),
@@ -114,6 +116,16 @@ function onPlacement(
     });
   }
   forgetTheGone(state, event.nowMs);
+  if (isServed(state)) state.wasServed = true;
+  else if (!isMended(state)) refuseTheWaiting(state, effects);
+}
+
+/** Nobody will serve soon: what was taken in meanwhile and never begun is told so. */
+function refuseTheWaiting(state: DispatchState, effects: DispatchEffect[]): void {
+  const { code, reason } = whyUnserved(state);
+  for (const request of state.fresh) {
+    if (request.nextRow === 0) settle(state, request.id, new MeshError(code, reason), effects);
+  }
 }
 
 function onSubmit(
@@ -127,7 +139,7 @@ function onSubmit(
     effects.push({ type: 'settle', requestId, error: new MeshError('BAD_INPUT', `rows is ${rows}, limit at least 1`) });
     return;
   }
-  if (!isServed(state)) {
+  if (!isServed(state) && !isMended(state)) {
     const { code, reason } = whyUnserved(state);
     effects.push({ type: 'settle', requestId, error: new MeshError(code, reason) });
     return;
@@ -200,7 +212,7 @@ function onNodeLost(
   const held = state.stages.filter((stage) => stage.delete(node));
   if (held.length > 0) blame(state, node, nowMs, nowMs);
   if (!isServed(state)) {
-    state.unserved ??= { code: 'NO_CAPACITY', reason: `the last node that served has gone: ${error.reason}` };
+    state.unserved ??= { code: 'PEER_LEFT', reason: `the last node that served has gone: ${error.reason}` };
   }
   for (const flight of state.flights.values()) {
     if (!flight.route.includes(node)) continue;
@@ -263,7 +275,7 @@ function sendSome(state: DispatchState, request: RequestState, span: Span, effec
     state,
     span,
     splittable ? 1 : spanRows,
-    splittable ? Math.min(spanRows, rowsMax) : spanRows,
+    splittable ? Math.min(spanRows, rowsMax, state.rowsMax) : spanRows,
   );
   if (choice === undefined) return 0;
   send(state, request, span, choice, effects);
@@ -273,6 +285,12 @@ function sendSome(state: DispatchState, request: RequestState, span: Span, effec
 
 const isServed = (state: DispatchState): boolean =>
   state.stages.length > 0 && state.stages.every((stage) => stage.size > 0);
+
+/** Codes that pass by themselves: another node takes over what was lost. */
+const MENDING: ReadonlySet<ReasonCode> = new Set(['PEER_LEFT', 'FETCHING', 'SELF_TESTING']);
+
+const isMended = ({ wasServed, unserved }: DispatchState): boolean =>
+  wasServed && unserved !== null && MENDING.has(unserved.code);
 
 function whyUnserved({ unserved }: DispatchState): NonNullable<DispatchState['unserved']> {
   return unserved ?? { code: 'NO_CAPACITY', reason: 'a stage has no replica' };

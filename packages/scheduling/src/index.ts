@@ -1,4 +1,5 @@
-export { createCluster, placementOf, updateCluster } from './cluster.ts';
+export { placementOf, placementView, type PlacementView } from './cluster-placement.ts';
+export { createCluster, updateCluster } from './cluster.ts';
 export {
   modelKey,
   type AssignmentRecord,
@@ -6,6 +7,7 @@ export {
   type ClusterEvent,
   type ClusterState,
   type PeerRecord,
+  type PlacementPolicy,
   type ServedModel,
 } from './cluster-state.ts';
 export { createDispatch, dispatch, nextWakeMs } from './dispatch.ts';

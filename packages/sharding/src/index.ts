@@ -8,6 +8,7 @@ export {
 } from './golden.ts';
 export { ModelError } from './graph/model-error.ts';
 export { readModel, type ModelDescription, type ReadModelOptions } from './graph/read-model.ts';
+export { modelProfile } from './graph/model-profile.ts';
 export { weightFileExtents } from './graph/weights-manifest.ts';
 export {
   goldenVectorSchema,
@@ -19,12 +20,32 @@ export {
   type Shard,
   type StoredWeight,
 } from './manifest.ts';
+export {
+  chainServes,
+  chainText,
+  modelChain,
+  stageNames,
+  wholeNames,
+  type ModelChain,
+  type StageNames,
+} from './model-chain.ts';
+export type { Prediction } from './placement/predict.ts';
+export { stageMemoryBytes, type LayerRange, type ModelProfile } from './placement/profile.ts';
 export { replicate, type ModelDemand, type NodeSupply } from './replicate.ts';
 export { decodeTensor, encodeTensor } from './codec.ts';
 export { checkInputs, rowsOf, signatureOf, type CheckedInputs } from './request-inputs.ts';
 export type { Link, Links, NodeProfile } from './placement/mesh.ts';
 export { leastFetchBytes, provenOptimum } from './placement/optimum.ts';
 export { planAll } from './placement/plan-all.ts';
-export { planModel, type Plan, type PlanRequest, type PlanResult } from './placement/plan.ts';
-export type { ModelProfile } from './placement/profile.ts';
+export {
+  planModel,
+  predictStages,
+  type Plan,
+  type PlannedStage,
+  type PlanRequest,
+  type PlanResult,
+} from './placement/plan.ts';
 export { MOVE_POLICY, replan } from './placement/replan.ts';
+export { sliceModel } from './slice/slice-model.ts';
+export { stageSignature, type StageModel } from './slice/stage-model.ts';
+export { shardBounds, shardsOfRanges } from './stage-shards.ts';

@@ -52,8 +52,12 @@ export const manifestSchema = z.strictObject({
   format: z.enum(MODEL_FORMATS),
   /** The model.json as it lies in the repository, as shards. */
   topology: z.array(shardSchema).check(z.minLength(1)),
-  /** The weight files one after another, as shards without gaps. */
+  /** The weight files one after another, as shards without gaps, cut so that a stage's shards are its weights. */
   weights: z.array(shardSchema),
+  /** Layers of the chain that the topology gives (`modelChain`); 1 for a model that is served whole only. */
+  layers: z.int().check(z.positive()),
+  /** SHA-256 of the chain's text: nodes that order layers otherwise must not hold stages. Null if served whole only. */
+  chainDigest: z.nullable(digestSchema),
   weightBytes: byteCount,
   /** What the weights take once loaded, four bytes an element. */
   memoryBytes: byteCount,

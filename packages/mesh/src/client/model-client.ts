@@ -10,6 +10,7 @@ import {
   REQUEST_DEADLINE_MS_MAX,
   requestId as parseRequestId,
   type ChannelMessage,
+  type FailureMessage,
   type ModelInfo,
   type NamedTensors,
   type PeerId,
@@ -85,12 +86,13 @@ export class ModelClient {
 
   setPlacement(placement: PlacementMessage): void {
     this.#placement = placement;
-    const { code, reason } = placement;
+    const { code, reason, rowsMax } = placement;
     this.#feed({
       type: 'placement',
       nowMs: this.#parts.clock.nowMs(),
       epoch: placement.epoch,
       stages: placement.stages.map((stage) => stage.replicas),
+      ...(rowsMax === undefined ? {} : { rowsMax }),
       unserved: code === undefined ? null : { code, reason: reason ?? code },
     });
   }
@@ -176,7 +178,7 @@ export class ModelClient {
         this.#takeResult(from, pending, flight, message, bodies);
         break;
       case 'failure':
-        this.#feed({ type: 'failure', ...about, node: from, error: new MeshError(message.code, message.reason) });
+        this.#takeFailure(from, flight, message);
         break;
       case 'lease':
         this.#feed({ type: 'lease', ...about, leaseMs: message.leaseMs });
@@ -186,6 +188,14 @@ export class ModelClient {
         break;
     }
     return true;
+  }
+
+  /** A stage that cannot hand on what it made names the next one: that is the node to avoid. */
+  #takeFailure(from: PeerId, { route }: Flight, message: FailureMessage): void {
+    const { requestId, microbatch, attempt, code, reason } = message;
+    const node = route.includes(message.node) ? message.node : from;
+    const nowMs = this.#parts.clock.nowMs();
+    this.#feed({ type: 'failure', requestId, microbatch, attempt, nowMs, node, error: new MeshError(code, reason) });
   }
 
   #takeResult(
@@ -258,6 +268,7 @@ export class ModelClient {
           replyTo: self,
           rows: span.end - span.start,
           deadlineMs: Math.min(REQUEST_DEADLINE_MS_MAX, Math.max(0, deadlineAtMs - clock.nowMs())),
+          timings: [],
           tensors: encoded.map(({ header }) => header),
         },
         encoded.map(({ data }) => data),

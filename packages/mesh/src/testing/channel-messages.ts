@@ -17,6 +17,7 @@ export const workMessage = (microbatch: number, bytes: number): ChannelMessage =
   replyTo: peerId('alice'),
   rows: 1,
   deadlineMs: 1000,
+  timings: [],
   tensors: [{ name: 'x', dtype: 'bool', shape: [bytes], encoding: 'raw', bytes }],
 });
 

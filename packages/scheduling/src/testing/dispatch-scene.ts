@@ -39,15 +39,24 @@ export class DispatchScene {
 
   /** Stages first to last, each with its nodes and what they say a row takes, in milliseconds. */
   placed(...stages: readonly Readonly<Record<string, number>>[]): string[] {
-    return this.placedAs(++this.#epoch, ...stages);
+    // An epoch names a partition: replicas come and go under the same one.
+    if (stages.length !== this.state.stages.length) this.#epoch += 1;
+    return this.placedAs(this.#epoch, ...stages);
   }
 
   placedAs(epoch: number, ...stages: readonly Readonly<Record<string, number>>[]): string[] {
+    return this.placedWith({ epoch }, ...stages);
+  }
+
+  placedWith(
+    more: { epoch?: number; rowsMax?: number; unserved?: DispatchState['unserved'] },
+    ...stages: readonly Readonly<Record<string, number>>[]
+  ): string[] {
     const replicas = stages.map((stage) =>
       Object.entries(stage).map(([name, msPerRow]) => ({ node: peerId(name), msPerRow })),
     );
     const unserved = stages.length > 0 ? null : { code: 'NO_CAPACITY' as const, reason: 'no tab is open' };
-    return this.#feed({ type: 'placement', epoch, stages: replicas, unserved });
+    return this.#feed({ type: 'placement', epoch: this.#epoch, unserved, ...more, stages: replicas });
   }
 
   submit(

@@ -69,6 +69,7 @@ export class DispatchSimulation {
 
   /** Tells the dispatcher which nodes serve: every one that is alive, spread over so many stages. */
   place(stages: number = this.#stages): void {
+    if (stages !== this.#stages) this.#epoch += 1;
     this.#stages = stages;
     const alive = [...this.nodes.values()].filter((node) => node.alive);
     const byStage = Array.from({ length: stages }, (_, stage) => alive.filter((_node, i) => i % stages === stage));
@@ -78,7 +79,6 @@ export class DispatchSimulation {
         node.stages = stages;
       }
     });
-    this.#epoch += 1;
     this.#tellPlacement(byStage);
   }
 

@@ -75,6 +75,22 @@ export function planModel(request: PlanRequest): PlanResult {
   return withinLatency(problem, shape, request, plan.predicted.boundRowsPerSecond / 1000, objective.latencyMsMax);
 }
 
+/**
+ * What stages in force should do with the nodes of a request, which are all that hold any; null while a stage has none.
+ * The bound is that of no plan: the stages' own figure.
+ */
+export function predictStages(request: PlanRequest, stages: readonly PlannedStage[]): Prediction | null {
+  if (stages.some(({ replicas }) => replicas.length === 0)) return null;
+  const problem = compileProblem(request.profile, request.nodes, request.links);
+  const index = new Map(problem.nodes.map((node, i) => [node.id, i]));
+  const groups = stages.map(({ start, end, replicas }) => ({
+    from: problem.cuts.indexOf(start),
+    to: problem.cuts.indexOf(end),
+    members: replicas.flatMap((id) => index.get(id) ?? []),
+  }));
+  return predict(problem, groups, 0);
+}
+
 /** What a request's mode, stages and replicas allow. */
 export function shapeOf({ mode = 'auto', stages, replicas }: PlanRequest): Shape | { readonly refused: Refusal } {
   for (const [field, value] of [

@@ -82,7 +82,8 @@ function missingNode(problem: Problem, layers: LayerRange): Refusal {
   }
   const special = ops.filter((op) => problem.nodes.some((node) => node.lacksOps?.includes(op) === true));
   const backend = special.length === 0 ? '' : ` whose backend has ${special.join(', ')}`;
-  const need = `${named(layers)} need ${ofSize}${backend}`;
+  const verb = layers.end - layers.start === 1 ? 'needs' : 'need';
+  const need = `${named(layers)} ${verb} ${ofSize}${backend}`;
   return {
     code: problem.nodeCount === 0 ? 'NO_CAPACITY' : 'MEMORY_LIMIT',
     reason: problem.nodeCount === 0 ? 'no node is here' : need,

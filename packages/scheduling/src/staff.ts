@@ -1,0 +1,61 @@
+/** Who holds the stages of a partition that stays: holders keep what they hold, spare nodes fill the holes. */
+import type { PeerId } from '@shoal/protocol';
+import { stageMemoryBytes, type LayerRange, type ModelProfile } from '@shoal/sharding';
+
+export interface StaffNode {
+  readonly id: PeerId;
+  /** Relative; above 0. */
+  readonly speed: number;
+  /** Free for this model, what it holds of it included. */
+  readonly memoryBytes: number;
+  /** The stage that it holds or is getting, null for a spare node. */
+  readonly stage: number | null;
+}
+
+/**
+ * Nodes of each stage, holders first. A stage without a holder gets the fastest spare node that has room, else one of a
+ * stage that has several; then spare nodes go, fastest first, to the stage that passes fewest rows, up to `replicasMax`.
+ * A stage for which nobody has room is left empty.
+ */
+export function staff(
+  profile: ModelProfile,
+  { stages }: { readonly stages: readonly LayerRange[] },
+  nodes: readonly StaffNode[],
+  replicasMax: number,
+): readonly (readonly PeerId[])[] {
+  const needs = stages.map((range) => stageMemoryBytes(profile, range));
+  const costs = stages.map(({ start, end }) =>
+    profile.layers.slice(start, end).reduce((ms, { computeMs }) => ms + computeMs, 0),
+  );
+  const members = stages.map((_, stage) => nodes.filter((node) => node.stage === stage));
+  const spare = nodes.filter((node) => node.stage === null).sort((a, b) => b.speed - a.speed);
+  const take = (stage: number, node: StaffNode | undefined): void => {
+    if (node === undefined) return;
+    const from = spare.indexOf(node);
+    if (from >= 0) spare.splice(from, 1);
+    for (const list of members) if (list.includes(node)) list.splice(list.indexOf(node), 1);
+    members[stage]?.push(node);
+  };
+  const hasRoom = (stage: number, node: StaffNode): boolean => node.memoryBytes >= (needs[stage] ?? 0);
+  const empty = stages.flatMap((_, stage) => (members[stage]?.length === 0 ? [stage] : []));
+  // The largest first: it has the fewest to choose from.
+  for (const stage of empty.sort((a, b) => (needs[b] ?? 0) - (needs[a] ?? 0))) {
+    const crowded = members.flatMap((list) => (list.length > 1 ? list : [])).sort((a, b) => b.speed - a.speed);
+    take(
+      stage,
+      [...spare, ...crowded].find((node) => hasRoom(stage, node)),
+    );
+  }
+  for (const node of [...spare]) {
+    let slowest = -1;
+    let least = Number.POSITIVE_INFINITY;
+    for (const [stage, list] of members.entries()) {
+      const rate = list.reduce((sum, { speed }) => sum + speed, 0) / Math.max(Number.MIN_VALUE, costs[stage] ?? 0);
+      if (list.length >= replicasMax || !hasRoom(stage, node) || rate >= least) continue;
+      slowest = stage;
+      least = rate;
+    }
+    if (slowest >= 0) take(slowest, node);
+  }
+  return members.map((list) => list.map(({ id }) => id));
+}
