@@ -34,6 +34,8 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: Math.max(2, availableParallelism() - 1),
     testTimeout: 20_000,
+    // A mesh ends its parts one after another, each with a grace of its own.
+    hookTimeout: 30_000,
     projects: [
       { extends: true, test: { name: 'unit', include: TESTS, exclude: ['**/node_modules/**', ...INTEGRATION_TESTS] } },
       { extends: true, test: { name: 'integration', include: INTEGRATION_TESTS, exclude: ['**/node_modules/**'] } },

@@ -20,6 +20,9 @@ const TIMEOUT_MS = 30_000;
 /** Decoding more threads' worth at once only takes time from the rest. */
 const DECODE_THREADS_MAX = 4;
 
+/** Requests under way have this long to end when the gateway closes. */
+const CLOSE_GRACE_MS = 5000;
+
 export interface GatewayOptions {
   /** The mesh to serve from; stays the caller's to close. */
   readonly mesh: Mesh;
@@ -58,7 +61,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   return {
     restUrl: `http://${shownHost.includes(':') ? `[${shownHost}]` : shownHost}:${port}`,
     close: async () => {
+      // A client that neither reads nor ends would hold the door open for as long as a request may take.
+      const force = setTimeout(() => app.server.closeAllConnections(), CLOSE_GRACE_MS);
       await app.close();
+      clearTimeout(force);
       handles.close();
       await decoder.close();
     },
