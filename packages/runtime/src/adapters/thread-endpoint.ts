@@ -1,6 +1,5 @@
 /** The executor port across a thread's border, by comlink: buffers are handed over, not copied. */
 import * as Comlink from 'comlink';
-import { deferred } from '@shoal/base';
 import { elementCount, MeshError, type BackendName, type NamedTensors } from '@shoal/protocol';
 import type { Executor, StageToLoad } from '../executor.ts';
 import type { ThreadExecutor } from './tfjs-executor.ts';
@@ -55,15 +54,26 @@ function checkPresent(inputs: NamedTensors): void {
 export function threadExecutor(thread: Thread): Executor {
   const remote = Comlink.wrap<ThreadExecutor>(thread.endpoint);
   const listeners: ((reason: string) => void)[] = [];
-  const death = deferred<never>();
-  death.promise.catch(() => {});
+  /** Who waits for the thread. A race against one promise that lives as long as it would keep every answer for ever. */
+  const waiting = new Set<(error: MeshError) => void>();
+  let death: MeshError | undefined;
+  const die = (error: MeshError): void => {
+    death ??= error;
+    for (const reject of waiting) reject(death);
+    waiting.clear();
+  };
   const crash = (reason: string): void => {
-    death.reject(new MeshError('EXECUTION_FAILED', reason));
+    die(new MeshError('EXECUTION_FAILED', reason));
     for (const listener of listeners.splice(0)) listener(reason);
   };
   thread.onError(crash);
   /** A dead thread answers nothing: whoever waits is told. */
-  const answer = <T>(call: Promise<T>): Promise<T> => Promise.race([call, death.promise]);
+  const answer = <T>(call: Promise<T>): Promise<T> =>
+    new Promise<T>((resolve, reject) => {
+      if (death === undefined) waiting.add(reject);
+      else reject(death);
+      call.then(resolve, reject).finally(() => waiting.delete(reject));
+    });
   return {
     available: () => answer(remote.available()),
     measure: (backend: BackendName) => answer(remote.measure(backend)),
@@ -81,7 +91,7 @@ export function threadExecutor(thread: Thread): Executor {
     memory: () => answer(remote.memory()),
     stop: () => {
       listeners.length = 0;
-      death.reject(new MeshError('CLOSED', 'the executor was stopped'));
+      die(new MeshError('CLOSED', 'the executor was stopped'));
       thread.terminate();
     },
     onCrash: (listener) => {
