@@ -5,6 +5,7 @@ import { systemClock } from '@shoal/base/system';
 import type { Mesh } from '@shoal/mesh/client';
 import { BodyBudget } from './body-budget.ts';
 import { DecodePool } from './decode-pool.ts';
+import { unbatched } from './inference.ts';
 import type { ModelDirectory } from './model-directory.ts';
 import { ModelHandles } from './model-handles.ts';
 import { RestApi } from './rest-api.ts';
@@ -53,7 +54,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const decoder = new DecodePool(Math.min(DECODE_THREADS_MAX, Math.max(1, availableParallelism() - 1)));
   const budget = new BodyBudget(BODIES_HELD_MAX * bodyBytesMax);
   const clock = systemClock;
-  const api = new RestApi({ mesh, handles, models, decoder, budget, clock, bodyBytesMax, timeoutMs, cors });
+  const inference = unbatched;
+  const api = new RestApi({ mesh, handles, models, decoder, inference, budget, clock, bodyBytesMax, timeoutMs, cors });
   const app = createServer(api);
   await app.listen({ host, port: restPort });
   const { port } = app.server.address() as AddressInfo;

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import type { MeshModel } from '@shoal/mesh/client';
 import { MeshError, type ModelInfo, type NamedTensors } from '@shoal/protocol';
+import type { Inference } from './inference.ts';
 import type { InferRequest, Verb } from './json/infer-request.ts';
 import { writePredictResponse } from './json/predict-response.ts';
 import { writeClassification, writeRegression } from './json/results-response.ts';
@@ -18,21 +19,20 @@ export interface InferCall {
   readonly model: MeshModel;
   readonly body: Buffer;
   readonly decoder: RequestDecoder;
+  readonly inference: Inference;
   readonly deadlineMs: number;
   readonly signal: AbortSignal;
 }
 
 /** @throws RestError 400 for what the request has wrong, MeshError for what goes wrong in the mesh */
-export async function infer({ verb, model, body, decoder, deadlineMs, signal }: InferCall): Promise<RestAnswer> {
+export async function infer(call: InferCall): Promise<RestAnswer> {
+  const { verb, model, body, decoder, inference, deadlineMs, signal } = call;
   const startedAtMs = performance.now();
   const request = await worded(decoder.decode({ verb, body, signatures: model.info.signatures }, signal));
   const remainingMs = deadlineMs - (performance.now() - startedAtMs);
   if (remainingMs <= 0) throw new MeshError('DEADLINE', `decoding the request took the ${deadlineMs} ms it had`);
-  const { outputs } = await model.predictTraced(request.inputs, {
-    signature: request.signatureName,
-    deadlineMs: Math.ceil(remainingMs),
-    signal,
-  });
+  const { signatureName, inputs } = request;
+  const outputs = await inference.run({ model, signatureName, inputs, deadlineMs: Math.ceil(remainingMs), signal });
   return { status: 200, body: await bodyOf(writeResponse(verb, request, outputs, model.info)) };
 }
 

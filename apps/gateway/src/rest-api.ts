@@ -9,6 +9,7 @@ import type { ModelDirectory } from './model-directory.ts';
 import type { ModelHandles } from './model-handles.ts';
 import { listAnswer, metadataAnswer, readyAnswer, statusAnswer } from './model-status.ts';
 import { infer } from './infer.ts';
+import type { Inference } from './inference.ts';
 import type { Verb } from './json/infer-request.ts';
 import type { RequestDecoder } from './request-decoder.ts';
 import { errorAnswer, RestError, type RestAnswer } from './rest-answer.ts';
@@ -19,6 +20,7 @@ export interface RestApiParts {
   readonly handles: ModelHandles;
   readonly models: ModelDirectory;
   readonly decoder: RequestDecoder;
+  readonly inference: Inference;
   readonly budget: BodyBudget;
   readonly clock: Clock;
   readonly bodyBytesMax: number;
@@ -65,14 +67,14 @@ export class RestApi {
   }
 
   async #infer(verb: Verb, request: IncomingMessage, spec: ModelSpec, signal: AbortSignal): Promise<RestAnswer> {
-    const { handles, decoder, budget, bodyBytesMax, timeoutMs } = this.#parts;
+    const { handles, decoder, inference, budget, bodyBytesMax, timeoutMs } = this.#parts;
     const model = await this.#inTime(handles.get(spec), signal);
     const account = budget.open();
     // Whatever ends the wait ends the work.
     const work = new AbortController();
     try {
       const body = await readBody(request, request.headers, bodyBytesMax, account);
-      const result = infer({ verb, model, body, decoder, deadlineMs: timeoutMs, signal: work.signal });
+      const result = infer({ verb, model, body, decoder, inference, deadlineMs: timeoutMs, signal: work.signal });
       return await this.#inTime(result, signal);
     } finally {
       work.abort();
