@@ -1,0 +1,96 @@
+/** What the clauses run against: a coordinator, two nodes over WebRTC, the gateway, sample models and small ones. */
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { startGateway, type Gateway, type GatewayOptions } from '@shoal/gateway';
+import { connect, type Mesh } from '@shoal/mesh/client';
+import { contribute } from '@shoal/mesh/node';
+import { startCoordinator, type Coordinator } from '@shoal/signaling';
+import { modelStatus } from '../model-directory.ts';
+import { GRAPH_MODELS, writeGraphModel } from './graph-models.ts';
+import { httpCall, type HttpCall, type HttpReply } from './http-call.ts';
+
+const SAMPLES = fileURLToPath(new URL('../../../../samples/models', import.meta.url));
+const NODES = ['one', 'two'];
+
+export interface Scene {
+  readonly coordinator: Coordinator;
+  readonly mesh: Mesh;
+  readonly gateway: Gateway;
+  /** The model repository: a clause that changes it does so under a model name of its own. */
+  readonly modelsFolder: string;
+  /** @param path sent as it is */
+  http(path: string, call?: HttpCall): Promise<HttpReply>;
+  /** POST of a body to `/v1/models/<path>`. */
+  post(path: string, body: string | Uint8Array, headers?: Record<string, string>): Promise<HttpReply>;
+  /** Another gateway of the same mesh, for the length of `use`. */
+  withGateway(options: Partial<GatewayOptions>, use: (gateway: Gateway) => Promise<void>): Promise<void>;
+  /** Resolves once this version, or any of the model, is held by every node. */
+  untilServed(model: string, version?: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function startScene(): Promise<Scene> {
+  const folder = await mkdtemp(join(tmpdir(), 'shoal-conformance-'));
+  const modelsFolder = join(folder, 'models');
+  await cp(join(SAMPLES, 'half_plus_two'), join(modelsFolder, 'half_plus_two'), { recursive: true });
+  for (const [name, spec] of Object.entries(GRAPH_MODELS)) await writeGraphModel(modelsFolder, name, 1, spec);
+  const coordinator = await startCoordinator({
+    host: '127.0.0.1',
+    port: 0,
+    modelsFolder,
+    stateFolder: join(folder, 'state'),
+  });
+  const invite = await coordinator.invite('node', 600);
+  const nodes = await Promise.all(
+    NODES.map((name) =>
+      contribute({ invite, url: coordinator.url, name, backend: 'wasm', cacheFolder: join(folder, 'cache', name) }),
+    ),
+  );
+  const mesh = await connect({ url: coordinator.url, token: await coordinator.invite('client', 600) });
+  const open = (options: Partial<GatewayOptions>): Promise<Gateway> =>
+    startGateway({
+      mesh,
+      models: async () => coordinator.models().map(modelStatus),
+      host: '127.0.0.1',
+      restPort: 0,
+      ...options,
+    });
+  const gateway = await open({});
+  const scene: Scene = {
+    coordinator,
+    mesh,
+    gateway,
+    modelsFolder,
+    http: (path, call = {}) => httpCall(gateway.restUrl, path, call),
+    post: (path, body, headers = {}) => scene.http(`/v1/models/${path}`, { method: 'POST', body, headers }),
+    withGateway: async (options, use) => {
+      const other = await open(options);
+      try {
+        await use(other);
+      } finally {
+        await other.close();
+      }
+    },
+    untilServed: async (model, version) => {
+      const isServed = (): boolean =>
+        coordinator
+          .models()
+          .some(
+            (view) =>
+              view.model === model && (version ?? view.version) === view.version && view.replicas === NODES.length,
+          );
+      while (!isServed()) await new Promise((resolve) => setTimeout(resolve, 20));
+    },
+    close: async () => {
+      await gateway.close();
+      await mesh.close();
+      for (const node of nodes) await node.stop();
+      await coordinator.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+  for (const name of ['half_plus_two', ...Object.keys(GRAPH_MODELS)]) await scene.untilServed(name);
+  return scene;
+}

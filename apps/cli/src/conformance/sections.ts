@@ -1,0 +1,9 @@
+/** The sections in the order of the page. */
+import type { Section } from './clause.ts';
+import { restErrors } from './sections/rest-errors.ts';
+import { restExamples } from './sections/rest-examples.ts';
+import { restPredict } from './sections/rest-predict.ts';
+import { restStatus } from './sections/rest-status.ts';
+import { restUrls } from './sections/rest-urls.ts';
+
+export const SECTIONS: readonly Section[] = [restUrls, restPredict, restExamples, restStatus, restErrors];
