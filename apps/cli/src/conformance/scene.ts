@@ -21,14 +21,14 @@ export interface Scene {
   /** The model repository: a clause that changes it does so under a model name of its own. */
   readonly modelsFolder: string;
   /** @param path sent as it is */
-  http(path: string, call?: HttpCall): Promise<HttpReply>;
+  readonly http: (path: string, call?: HttpCall) => Promise<HttpReply>;
   /** POST of a body to `/v1/models/<path>`. */
-  post(path: string, body: string | Uint8Array, headers?: Record<string, string>): Promise<HttpReply>;
+  readonly post: (path: string, body: string | Uint8Array, headers?: Record<string, string>) => Promise<HttpReply>;
   /** Another gateway of the same mesh, for the length of `use`. */
-  withGateway(options: Partial<GatewayOptions>, use: (gateway: Gateway) => Promise<void>): Promise<void>;
+  readonly withGateway: (options: Partial<GatewayOptions>, use: (gateway: Gateway) => Promise<void>) => Promise<void>;
   /** Resolves once this version, or any of the model, is held by every node. */
-  untilServed(model: string, version?: number): Promise<void>;
-  close(): Promise<void>;
+  readonly untilServed: (model: string, version?: number) => Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 export async function startScene(): Promise<Scene> {
