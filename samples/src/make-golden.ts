@@ -6,13 +6,14 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { DEFAULT_SIGNATURE, type NamedTensors } from '@shoal/protocol';
+import { DEFAULT_SIGNATURE, type NamedTensors, type Signature } from '@shoal/protocol';
 import { compareOutputs, goldenTensors, type GoldenTensor, type GoldenVector } from '@shoal/sharding';
 import { heldOutDigits } from './held-out-digits.ts';
 import { DIGIT_PIXELS, DIGIT_SIDE } from './mnist-package.ts';
 import { nsfwModel } from './nsfw-model.ts';
 import { placeModel } from './place-model.ts';
-import { modelNames, runModel } from './tensors.ts';
+import { sentenceEncoder, sentenceInputs } from './sentence-encoder.ts';
+import { runModel } from './tensors.ts';
 import { loadModel, useBackend } from './tfjs.ts';
 
 /** Above what honest backends differ by in float32 on these models, far below what a wrong kernel does. */
@@ -22,16 +23,20 @@ type GoldenData = GoldenVector['outputs'][string];
 
 const modelsDir = fileURLToPath(new URL('../models', import.meta.url));
 
-async function makeVectors(versionDir: string, inputs: readonly GoldenTensor[]): Promise<GoldenVector[]> {
+type GoldenInputs = Readonly<Record<string, GoldenTensor>>;
+
+async function makeVectors(
+  versionDir: string,
+  inputs: readonly GoldenInputs[],
+  signature?: Signature,
+): Promise<GoldenVector[]> {
   const vectors: GoldenVector[] = [];
   for (const input of inputs) {
     const byBackend: NamedTensors[] = [];
-    let inputName = '';
     for (const backend of ['cpu', 'wasm'] as const) {
       await useBackend(backend);
       const model = await loadModel(versionDir);
-      inputName = modelNames(model).inputNames[0] ?? '';
-      byBackend.push(runModel(model, goldenTensors({ [inputName]: input })));
+      byBackend.push(await runModel(model, goldenTensors(input), signature));
       model.dispose();
     }
     const [expected = {}, onWasm = {}] = byBackend;
@@ -40,7 +45,7 @@ async function makeVectors(versionDir: string, inputs: readonly GoldenTensor[]):
     console.log(`${versionDir}: cpu and wasm differ by ${comparison.worst.toExponential(1)}`);
     vectors.push({
       signature: DEFAULT_SIGNATURE,
-      inputs: { [inputName]: input },
+      inputs: input,
       outputs: stored(expected),
       relativeTolerance: RELATIVE_TOLERANCE,
     });
@@ -60,7 +65,11 @@ function stored(tensors: NamedTensors): Record<string, GoldenData> {
 
 async function writeServing(
   name: string,
-  serving: { classNames?: readonly string[]; golden: GoldenVector[] },
+  serving: {
+    readonly classNames?: readonly string[];
+    readonly signatures?: Readonly<Record<string, Signature>>;
+    readonly golden: readonly GoldenVector[];
+  },
 ): Promise<void> {
   // Arrays of numbers on one line.
   const json = JSON.stringify(serving, null, 2).replace(/\[[\s\d.,e+-]+\]/g, (array) => array.replace(/\s+/g, ' '));
@@ -93,18 +102,26 @@ async function leastSureDigits(versionDir: string, count: number): Promise<numbe
   await useBackend('cpu');
   const model = await loadModel(versionDir);
   const all = Array.from({ length: digits.count }, (_, index) => index);
-  const { probabilities } = runModel(model, goldenTensors({ image: digitPictures(all) }));
+  const { probabilities } = await runModel(model, goldenTensors({ image: digitPictures(all) }));
   model.dispose();
   const values = probabilities?.data as Float32Array;
   const sureness = all.map((index) => Math.max(...values.subarray(index * 10, (index + 1) * 10)));
   return all.sort((a, b) => (sureness[a] ?? 0) - (sureness[b] ?? 0)).slice(0, count);
 }
 
+/** The encoder's inputs with their values written out. */
+async function goldenSentences(sentences: readonly string[]): Promise<GoldenInputs> {
+  const inputs = Object.entries(await sentenceInputs(sentences));
+  return Object.fromEntries(
+    inputs.map(([name, { dtype, shape, data }]) => [name, { dtype, shape, data: Array.from(data as Int32Array) }]),
+  );
+}
+
 await writeServing('half_plus_two', {
   golden: await makeVectors(join(modelsDir, 'half_plus_two/1'), [
-    floats(1, 2, 5),
-    floats(-4, 0, 0.25, 1000),
-    noise([16], 1, -10, 10),
+    { x: floats(1, 2, 5) },
+    { x: floats(-4, 0, 0.25, 1000) },
+    { x: noise([16], 1, -10, 10) },
   ]),
 });
 
@@ -112,9 +129,9 @@ const [first = 0, ...others] = await leastSureDigits(join(modelsDir, 'digits/1')
 await writeServing('digits', {
   classNames: ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'],
   golden: await makeVectors(join(modelsDir, 'digits/1'), [
-    digitPictures([first]),
-    digitPictures(others),
-    noise([2, DIGIT_SIDE, DIGIT_SIDE, 1], 2, 0, 1),
+    { image: digitPictures([first]) },
+    { image: digitPictures(others) },
+    { image: noise([2, DIGIT_SIDE, DIGIT_SIDE, 1], 2, 0, 1) },
   ]),
 });
 
@@ -124,10 +141,33 @@ try {
   await writeServing('mobilenet_v2', {
     classNames: ['Drawing', 'Hentai', 'Neutral', 'Porn', 'Sexy'],
     golden: await makeVectors(mobilenet.path, [
-      noise([1, 224, 224, 3], 7, 0, 1),
-      noise([1, 224, 224, 3], 8, 0, 0.25),
-      noise([2, 224, 224, 3], 9, 0.5, 1),
+      { input_1: noise([1, 224, 224, 3], 7, 0, 1) },
+      { input_1: noise([1, 224, 224, 3], 8, 0, 0.25) },
+      { input_1: noise([2, 224, 224, 3], 9, 0.5, 1) },
     ]),
+  });
+  const encoder = await placeModel(sentenceEncoder(), temporary);
+  const signature: Signature = {
+    inputs: {
+      indices: { dtype: 'int32', shape: [-1, 2], tensor: 'indices:0' },
+      values: { dtype: 'int32', shape: [-1], tensor: 'values:0' },
+    },
+    outputs: {
+      embeddings: {
+        dtype: 'float32',
+        shape: [-1, 512],
+        tensor: 'module_apply_default/Encoder_en/hidden_layers/l2_normalize:0',
+      },
+    },
+  };
+  const sentences = [
+    ['How old are you?', 'What is your age?'],
+    ['A boat floats beside the harbour at low tide.'],
+    ['Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich.'],
+  ];
+  await writeServing('sentence_encoder', {
+    signatures: { [DEFAULT_SIGNATURE]: signature },
+    golden: await makeVectors(encoder.path, await Promise.all(sentences.map(goldenSentences)), signature),
   });
 } finally {
   await rm(temporary, { recursive: true, force: true });

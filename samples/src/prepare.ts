@@ -4,13 +4,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { nsfwModel, type NsfwModelName } from './nsfw-model.ts';
 import { placeModel, sha256, type PreparedModel, type SampleModel } from './place-model.ts';
+import { sentenceEncoder } from './sentence-encoder.ts';
 
 const MODELS_DIR = fileURLToPath(new URL('../models', import.meta.url));
 
 /**
- * Prepares `half_plus_two`, `digits` and `mobilenet_v2` in `targetDir`, which is made if need be. Models that stand there
- * whole are recognised by their digests and left alone. Rejects with the file system's error or, where an installed
- * package is not the one expected, with an error that names the file.
+ * Prepares `half_plus_two`, `digits`, `mobilenet_v2` and `sentence_encoder` in `targetDir`, which is made if need be.
+ * Models that stand there whole are recognised by their digests and left alone. Rejects with the file system's error or,
+ * where an installed package is not the one expected, with an error that names the file.
  */
 export async function prepareSampleModels(
   targetDir: string,
@@ -20,6 +21,7 @@ export async function prepareSampleModels(
     committedModel('half_plus_two'),
     committedModel('digits'),
     nsfwSample('mobilenet_v2'),
+    encoderSample(),
   ]);
   const prepared: PreparedModel[] = [];
   for (const model of models) prepared.push(await placeModel(model, targetDir, options.log));
@@ -41,6 +43,15 @@ async function committedModel(name: string): Promise<SampleModel> {
     }),
   );
   return { name, version: 1, files, serving: await readFile(join(MODELS_DIR, name, 'serving.json')) };
+}
+
+/** Prepares `sentence_encoder` alone in `targetDir`, as `prepareSampleModels` does. */
+export async function extractSentenceEncoder(targetDir: string): Promise<PreparedModel> {
+  return placeModel(await encoderSample(), targetDir);
+}
+
+async function encoderSample(): Promise<SampleModel> {
+  return { ...sentenceEncoder(), serving: await readFile(join(MODELS_DIR, 'sentence_encoder', 'serving.json')) };
 }
 
 async function nsfwSample(name: NsfwModelName): Promise<SampleModel> {
