@@ -19,6 +19,7 @@ export {
   type ModelFormat,
   type Shard,
   type StoredWeight,
+  type WeightQuantization,
 } from './manifest.ts';
 export {
   chainServes,
@@ -49,3 +50,5 @@ export { MOVE_POLICY, replan } from './placement/replan.ts';
 export { sliceModel } from './slice/slice-model.ts';
 export { stageSignature, type StageModel } from './slice/stage-model.ts';
 export { shardBounds, shardsOfRanges } from './stage-shards.ts';
+export { expandWeights, type WeightEntry } from './weights/expand-weights.ts';
+export { quantizeModel, type QuantizeOptions, type QuantizedModel } from './weights/quantize-model.ts';

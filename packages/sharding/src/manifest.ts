@@ -75,10 +75,24 @@ export interface StoredWeight {
   readonly shape: readonly number[];
   readonly offset: number;
   readonly bytes: number;
-  /** The element type on disk where it differs, with the affine map back to `dtype` (tfjs weight manifest). */
-  readonly quantization?: {
-    readonly dtype: 'uint8' | 'uint16' | 'float16';
-    readonly scale?: number;
-    readonly min?: number;
-  };
+  /** The element type on disk where it differs. */
+  readonly quantization?: WeightQuantization;
+}
+
+/**
+ * How a weight is stored in fewer bytes. The first two are tfjs's own weight manifest: float16, or `stored * scale + min`
+ * for the whole weight. With `axis`, every index of that axis has a map of its own, `(stored - zeroPoint) * scale`; tfjs
+ * does not know it, nodes expand it before they load the model.
+ */
+export type WeightQuantization =
+  | { readonly dtype: 'float16' }
+  | { readonly dtype: 'uint8' | 'uint16'; readonly scale: number; readonly min: number }
+  | ChannelQuantization;
+
+export interface ChannelQuantization {
+  readonly dtype: 'uint8' | 'uint16';
+  readonly axis: number;
+  readonly scale: readonly number[];
+  /** The integer that stands for 0. */
+  readonly zeroPoint: readonly number[];
 }

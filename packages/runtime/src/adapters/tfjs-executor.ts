@@ -12,6 +12,7 @@ import {
   type TensorData,
   type TensorValues,
 } from '@shoal/protocol';
+import { expandWeights, type WeightEntry } from '@shoal/sharding';
 import type { Executor, ExecutorMemory, RunResult, StageToLoad } from '../executor.ts';
 import { measureProbe } from './probe-graph.ts';
 
@@ -138,10 +139,12 @@ async function select(backend: BackendName): Promise<void> {
 /** The parts of a model.json that tfjs takes as artifacts. The file was checked by the coordinator and by its digest. */
 function artifactsOf(stage: StageToLoad): tf.io.ModelArtifacts {
   const json = JSON.parse(new TextDecoder().decode(stage.topology)) as tf.io.ModelJSON;
+  const stored = (json.weightsManifest ?? []).flatMap((group) => group.weights) as WeightEntry[];
+  const { entries, bytes } = expandWeights(stored, stage.weights);
   const artifacts: tf.io.ModelArtifacts = {
     modelTopology: json.modelTopology,
-    weightSpecs: json.weightsManifest.flatMap((group) => group.weights),
-    weightData: stage.weights.buffer,
+    weightSpecs: entries as unknown as tf.io.WeightsManifestEntry[],
+    weightData: bytes.buffer,
   };
   if (json.format !== undefined) artifacts.format = json.format;
   if (json.signature !== undefined) artifacts.signature = json.signature;

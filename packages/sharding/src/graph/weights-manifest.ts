@@ -31,7 +31,14 @@ export interface WeightsManifest {
 export type ReadWeightBytes = (offset: number, length: number) => Uint8Array;
 
 /** Bytes of an element as stored; string elements have no fixed size. */
-const STORED_BYTES = { float32: 4, int32: 4, bool: 1, uint8: 1, uint16: 2, float16: 2 } as const;
+export const STORED_BYTES: Readonly<Record<Exclude<DType, 'string'> | 'uint8' | 'uint16' | 'float16', number>> = {
+  float32: 4,
+  int32: 4,
+  bool: 1,
+  uint8: 1,
+  uint16: 2,
+  float16: 2,
+};
 
 /** Bytes of an element once loaded: WebGPU holds every element type in four bytes. */
 const LOADED_ELEMENT_BYTES = 4;
@@ -162,7 +169,7 @@ function readWeight(
   const dtypeName = asString(property(entry, 'dtype') ?? 'float32', `${field}.dtype`);
   const dtype = DTYPES.find((known) => known === dtypeName);
   if (dtype === undefined) throw new ModelError('unsupported', `${field}.dtype`, `weights of dtype ${dtypeName}`);
-  const quantization = readQuantization(property(entry, 'quantization'), dtype, `${field}.quantization`);
+  const quantization = readQuantization(property(entry, 'quantization'), dtype, shape, `${field}.quantization`);
   const elements = elementCount(shape);
   if (elements * LOADED_ELEMENT_BYTES > WEIGHT_BYTES_MAX) {
     throw new ModelError(
@@ -182,7 +189,12 @@ function readDimensions(value: unknown, field: string): readonly number[] {
   return asArray(value, field, RANK_MAX).map((size, axis) => asInteger(size, `${field}[${axis}]`, 0, DIMENSION_MAX));
 }
 
-function readQuantization(value: unknown, dtype: DType, field: string): StoredWeight['quantization'] {
+function readQuantization(
+  value: unknown,
+  dtype: DType,
+  shape: readonly number[],
+  field: string,
+): StoredWeight['quantization'] {
   if (value === undefined) return undefined;
   const record = asRecord(value, field);
   const stored = asString(property(record, 'dtype'), `${field}.dtype`);
@@ -196,11 +208,20 @@ function readQuantization(value: unknown, dtype: DType, field: string): StoredWe
   if (dtype !== 'float32' && dtype !== 'int32') {
     throw new ModelError('unsupported', field, `${stored} for a weight of dtype ${dtype}`);
   }
-  return {
-    dtype: stored,
-    scale: finiteNumber(property(record, 'scale'), `${field}.scale`),
-    min: finiteNumber(property(record, 'min'), `${field}.min`),
+  const axisValue = property(record, 'axis');
+  if (axisValue === undefined) {
+    const scale = finiteNumber(property(record, 'scale'), `${field}.scale`);
+    return { dtype: stored, scale, min: finiteNumber(property(record, 'min'), `${field}.min`) };
+  }
+  if (dtype !== 'float32')
+    throw new ModelError('unsupported', `${field}.axis`, `channels of a weight of dtype ${dtype}`);
+  const axis = asInteger(axisValue, `${field}.axis`, 0, shape.length - 1);
+  const perChannel = (name: 'scale' | 'zeroPoint'): readonly number[] => {
+    const values = asArray(property(record, name), `${field}.${name}`, DIMENSION_MAX);
+    if (values.length === shape[axis]) return values.map((item, i) => finiteNumber(item, `${field}.${name}[${i}]`));
+    throw new ModelError('malformed', `${field}.${name}`, `${values.length} numbers, axis ${axis} has ${shape[axis]}`);
   };
+  return { dtype: stored, axis, scale: perChannel('scale'), zeroPoint: perChannel('zeroPoint') };
 }
 
 function finiteNumber(value: unknown, field: string): number {
