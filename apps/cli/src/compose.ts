@@ -7,7 +7,8 @@ import { connect, type Mesh } from '@shoal/mesh/client';
 import { prepareSampleModels, samplePictures } from '@shoal/samples';
 import { startCoordinator, type Coordinator } from '@shoal/signaling';
 import { startEmbeddedNodes, type EmbeddedNodes } from './embedded-nodes.ts';
-import { UsageError, type ServeOptions } from './options.ts';
+import { UsageError } from './flags.ts';
+import type { ServeOptions } from './options.ts';
 import { modelStatus } from './model-directory.ts';
 import { ensurePages } from './pages.ts';
 

@@ -1,2 +1,3 @@
 export { startShoal, type Shoal } from './compose.ts';
-export { UsageError, type ServeOptions } from './options.ts';
+export { UsageError } from './flags.ts';
+export type { ServeOptions } from './options.ts';

@@ -1,5 +1,6 @@
 /** What `shoal serve` is told, by flags first, then by the environment; each with its default. */
 import { join } from 'node:path';
+import { UsageError, wholeNumber } from './flags.ts';
 
 export interface ServeOptions {
   readonly host: string;
@@ -12,11 +13,6 @@ export interface ServeOptions {
   readonly stateFolder: string;
   /** Origins, besides its own, whose pages may join: web apps that embed the SDK. */
   readonly origins: readonly string[];
-}
-
-/** One clear line for the person at the keyboard; the process ends with exit code 2. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError';
 }
 
 const NODES_MAX = 64;
@@ -40,9 +36,19 @@ export function readServeOptions(flags: ServeFlags, environment: NodeJS.ProcessE
     nodes: wholeNumber('--nodes', flags.nodes ?? environment['SHOAL_NODES'], 2, NODES_MAX),
     modelsFolder: flags.models ?? environment['SHOAL_MODELS'],
     origins: origins(flags.origins ?? environment['SHOAL_ORIGINS'] ?? ''),
-    stateFolder: flags.state ?? environment['SHOAL_STATE'] ?? join(process.cwd(), '.shoal'),
+    stateFolder: stateFolder(flags.state, environment),
   };
 }
+
+/** Keys, sample models and cached shards. */
+export const stateFolder = (flag: string | undefined, environment: NodeJS.ProcessEnv): string =>
+  flag ?? environment['SHOAL_STATE'] ?? join(process.cwd(), '.shoal');
+
+/** Where models are served from: the user's own folder, else that of the sample models. */
+export const modelsFolder = (
+  flags: { readonly models?: string; readonly state?: string },
+  environment: NodeJS.ProcessEnv,
+): string => flags.models ?? environment['SHOAL_MODELS'] ?? join(stateFolder(flags.state, environment), 'models');
 
 function origins(text: string): string[] {
   const list = text.split(',').filter((origin) => origin !== '');
@@ -53,11 +59,4 @@ function origins(text: string): string[] {
     );
   }
   return list;
-}
-
-function wholeNumber(flag: string, text: string | undefined, fallback: number, max: number): number {
-  if (text === undefined) return fallback;
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value <= max) return value;
-  throw new UsageError(`${flag} is "${text}", expected a whole number from 0 to ${max}`);
 }

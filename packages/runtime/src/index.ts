@@ -3,3 +3,4 @@ export type { Executor, ExecutorMemory, RunResult, StageToLoad } from './executo
 export { NodeAgent } from './node-agent.ts';
 export type { NodeOptions, NodeParts } from './node-options.ts';
 export type { Digest, ShardSource, ShardStore } from './shard-store.ts';
+export { madeUpInputs, selfTest, type SelfTestResult } from './self-test.ts';

@@ -94,7 +94,8 @@ async function dryRun(executor: Executor, stageId: string, manifest: Manifest): 
   }
 }
 
-function madeUpInputs(signature: Signature): NamedTensors {
+/** One row (or one element of an unknown dimension) for each input: floats in [0, 1), zeros of other types. */
+export function madeUpInputs(signature: Signature): NamedTensors {
   const entries = Object.entries(signature.inputs).map(([name, spec]): [string, TensorData] => {
     const shape = (spec.shape ?? [1]).map((size) => (size === -1 ? 1 : size));
     const count = shape.reduce((product, size) => product * size, 1);

@@ -3,13 +3,16 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { parentPort } from 'node:worker_threads';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
-import { TfjsExecutor } from './tfjs-executor.ts';
+import { provideWebGpu } from './node-webgpu.ts';
 import { offerExecutor } from './thread-endpoint.ts';
 
 if (parentPort === null) throw new Error('this file is the entry of a worker thread');
 
 const dist = dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm'));
 const file = (name: string): string => join(dist, name);
+
+await provideWebGpu();
+const { TfjsExecutor } = await import('./tfjs-executor.ts');
 
 offerExecutor(
   new TfjsExecutor({
