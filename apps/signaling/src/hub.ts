@@ -34,6 +34,7 @@ import type { Admission } from './admission.ts';
 import type { Metrics } from './metrics.ts';
 import type { ModelVersion } from './model-version.ts';
 import type { Repository } from './repository.ts';
+import { ShardTracker } from './shard-tracker.ts';
 
 /** A relayed packet that its receiver has not taken in this time is reported as lost to its sender. */
 const RELAY_DEADLINE_MS = 10_000;
@@ -58,6 +59,7 @@ type SocketData = { peerId: PeerId; role: Role; session: string };
 
 export class Hub {
   readonly state: ClusterState = createCluster(randomBytes(6).toString('hex'));
+  readonly shards: ShardTracker;
   readonly #parts: HubParts;
   readonly #sockets = new Map<PeerId, Socket>();
   readonly #timer: NodeJS.Timeout;
@@ -65,7 +67,8 @@ export class Hub {
 
   constructor(parts: HubParts) {
     this.#parts = parts;
-    const { io } = parts;
+    const { io, metrics, log } = parts;
+    this.shards = new ShardTracker({ metrics, log, send: (to, message) => this.#send(to, message) });
     io.use((socket, next) => {
       this.#admit(socket).then(
         () => next(),
@@ -95,10 +98,12 @@ export class Hub {
       profile,
       placement,
     };
+    this.shards.addModel(manifest);
     this.feed({ type: 'model-added', nowMs: Date.now(), model: served });
   }
 
   removeModel(key: string): void {
+    this.shards.removeModel(key);
     this.feed({ type: 'model-removed', nowMs: Date.now(), modelKey: key });
   }
 
@@ -107,17 +112,22 @@ export class Hub {
     for (const effect of updateCluster(this.state, event)) {
       switch (effect.type) {
         case 'send':
-          this.#sockets.get(effect.to)?.emit('down', effect.message);
+          this.#send(effect.to, effect.message);
           break;
         case 'evict': {
           const socket = this.#sockets.get(effect.peer);
           this.#sockets.delete(effect.peer);
+          this.shards.left(effect.peer);
           this.#parts.log(`${effect.peer} evicted: ${effect.code}`);
           socket?.disconnect(true);
           break;
         }
       }
     }
+  }
+
+  #send(to: PeerId, message: DownMessage): void {
+    this.#sockets.get(to)?.emit('down', message);
   }
 
   async #admit(socket: Socket): Promise<void> {
@@ -164,6 +174,7 @@ export class Hub {
   #leave(peerId: PeerId, code: ReasonCode, reason: string): void {
     this.#sockets.delete(peerId);
     this.#parts.log(`${peerId} left: ${reason}`);
+    this.shards.left(peerId);
     this.feed({ type: 'left', nowMs: Date.now(), peer: peerId, code });
   }
 
@@ -174,6 +185,7 @@ export class Hub {
       case 'register':
         return this.feed({ type: 'registered', nowMs, peer, profile: message.profile, holds: message.holds });
       case 'pong':
+        if (message.shards !== undefined) this.shards.figures(peer, message.shards);
         return this.feed({ ...message, type: 'pong', nowMs, peer });
       case 'assignment':
         return this.feed({ type: 'assignment', nowMs, peer, status: message });
@@ -194,6 +206,10 @@ export class Hub {
         socket?.disconnect(true);
         return;
       }
+      case 'shards-wanted':
+      case 'shards-held':
+      case 'shard-fault':
+        return this.shards.hear(peer, this.state.peers.get(peer)?.role ?? 'client', message);
       case 'watch':
         throw new MeshError('BAD_FRAME', 'watch is an event of its own, with an acknowledgement');
     }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { assignmentId, peerId } from './ids.ts';
-import { ROUTE_STAGES_MAX, SIGNALING_MESSAGE_BYTES_MAX } from './limits.ts';
+import { ROUTE_STAGES_MAX, SHARD_SOURCES_MAX, SHARDS_PER_MESSAGE_MAX, SIGNALING_MESSAGE_BYTES_MAX } from './limits.ts';
 import { parseWith } from './parse.ts';
 import { MeshError } from './reasons.ts';
 import {
@@ -39,12 +39,22 @@ const profile = {
 
 const UP: { readonly [Type in UpMessage['type']]: Extract<UpMessage, { type: Type }> } = {
   register: { type: 'register', profile, holds: [held] },
-  pong: { type: 'pong', sequence: 5, activity: 'working', queued: 2, rowsDone: 100 },
+  pong: {
+    type: 'pong',
+    sequence: 5,
+    activity: 'working',
+    queued: 2,
+    rowsDone: 100,
+    shards: { cacheBytes: 1, peerBytes: 2, coordinatorBytes: 3, servedBytes: 4 },
+  },
   assignment: { type: 'assignment', assignmentId: held.assignmentId, state: 'fetching', bytesDone: 1, bytesTotal: 2 },
   signal: { type: 'signal', to: peerId('p2'), payload: { sdp: 'v=0' } },
   watch: { type: 'watch', model: 'm', label: 'stable' },
   unwatch: { type: 'unwatch', model: 'm', version: 1 },
   leaving: { type: 'leaving', code: 'CLOSED' },
+  'shards-wanted': { type: 'shards-wanted', digests: [digest] },
+  'shards-held': { type: 'shards-held', digests: [digest] },
+  'shard-fault': { type: 'shard-fault', source: peerId('p2'), digest, code: 'SHARD_DIGEST' },
 };
 
 const placement: PlacementMessage = {
@@ -80,11 +90,12 @@ const DOWN: { readonly [Type in DownMessage['type']]: Extract<DownMessage, { typ
   placement,
   'peer-left': { type: 'peer-left', peerId: peerId('p2'), code: 'PEER_UNRESPONSIVE' },
   refused: { type: 'refused', about: 'register', code: 'BAD_FRAME', reason: 'profile.name: Too big' },
+  'shard-sources': { type: 'shard-sources', sources: [{ digest, peers: [peerId('p2')], isFetching: true }] },
 };
 
 /** Fields of the examples that may be left out. */
 const OPTIONAL: Readonly<Record<string, readonly string[]>> = {
-  pong: ['activity', 'queued', 'rowsDone'],
+  pong: ['activity', 'queued', 'rowsDone', 'shards'],
   assignment: ['bytesDone', 'bytesTotal'],
   watch: ['label'],
   placement: ['code', 'reason'],
@@ -171,6 +182,8 @@ describe('handshake', () => {
   });
 });
 
+const manyDigests = (length: number): string[] => Array.from({ length }, () => digest);
+
 describe('limits', () => {
   const { register, assignment, watch } = UP;
   test.each<[string, string, unknown]>([
@@ -193,8 +206,26 @@ describe('limits', () => {
     ['SG9', 'model', { ...watch, model: '../m' }],
     ['SG9', 'label', { ...watch, label: 'x'.repeat(129) }],
     ['SG11', 'code', { type: 'leaving', code: 'BORED' }],
+    ['SH1', 'digests', { type: 'shards-held', digests: [] }],
+    ['SH1', 'digests', { type: 'shards-held', digests: manyDigests(SHARDS_PER_MESSAGE_MAX + 1) }],
+    ['SH1', 'digests.0', { type: 'shards-held', digests: ['ff'] }],
+    ['SH5', 'digests', { type: 'shards-wanted', digests: manyDigests(SHARDS_PER_MESSAGE_MAX + 1) }],
+    ['SH4', 'code', { ...UP['shard-fault'], code: 'constructor' }],
   ])('[%s] %s beyond its limit is refused by name', (_, path, value) => {
     expect(() => parseWith(upMessageSchema, value, 'message')).toThrow(`BAD_FRAME: message: ${path}: `);
+  });
+
+  test('[SG12] the longest answer about shards, and the longest report of them, fit one message', () => {
+    const peers = Array.from({ length: SHARD_SOURCES_MAX }, () => peerId('p'.repeat(64)));
+    const sources = manyDigests(SHARDS_PER_MESSAGE_MAX).map((each) => ({ digest: each, peers, isFetching: false }));
+    const answer = parseWith(downMessageSchema, { type: 'shard-sources', sources }, 'message');
+    const report = { type: 'shards-held', digests: manyDigests(SHARDS_PER_MESSAGE_MAX) };
+    for (const message of [answer, parseWith(upMessageSchema, report, 'message')]) {
+      expect(JSON.stringify(message).length).toBeLessThanOrEqual(SIGNALING_MESSAGE_BYTES_MAX);
+    }
+    expect(() =>
+      parseWith(downMessageSchema, { type: 'shard-sources', sources: [...sources, sources[0]] }, 'message'),
+    ).toThrow('BAD_FRAME: message: sources: ');
   });
 
   test('[SG10] a placement names a stage at least', () => {
