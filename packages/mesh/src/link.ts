@@ -14,12 +14,14 @@ import {
   STREAM_OF,
   STREAMS,
   type ChannelMessage,
+  type Chunk,
   type Packet,
   type PeerId,
   type ReasonCode,
   type Stream,
 } from '@shoal/protocol';
-import { BULK_HIGH_WATER_BYTES, HIGH_WATER_BYTES, type Connection, type ConnectionKind } from './connection.ts';
+import { HIGH_WATER_BYTES, type Connection, type ConnectionKind } from './connection.ts';
+import { Goodput } from './goodput.ts';
 import { IncomingStream } from './incoming.ts';
 import { OutgoingStream } from './outgoing.ts';
 
@@ -47,6 +49,8 @@ export interface LinkFigures {
   readonly bytesReceived: number;
   /** Latest ping's round trip, null before the first answer. */
   readonly rttMs: number | null;
+  /** Rate at which messages of several packets arrived, in bytes a millisecond; null before there was enough of them. */
+  readonly receiveBytesPerMs: number | null;
   /** Bytes queued here that the connection has not taken yet. */
   readonly queuedBytes: number;
 }
@@ -66,9 +70,10 @@ export class Link {
     data: new IncomingStream('data'),
     bulk: new IncomingStream('bulk'),
   };
+  readonly #goodput = new Goodput();
   #turn = 0;
-  /** The connection holds no more than this. */
-  #bufferedMost = 0;
+  /** Bytes that the connection certainly still takes below its high-water mark. */
+  #roomBytes = 0;
   #bytesSent = 0;
   #bytesReceived = 0;
   #rttMs: number | null = null;
@@ -106,6 +111,7 @@ export class Link {
       bytesSent: this.#bytesSent,
       bytesReceived: this.#bytesReceived,
       rttMs: this.#rttMs,
+      receiveBytesPerMs: this.#goodput.bytesPerMs,
       queuedBytes: STREAMS.reduce((sum, stream) => sum + this.#outgoing[stream].queuedBytes, 0),
     };
   }
@@ -132,31 +138,25 @@ export class Link {
   }
 
   #pump(): void {
-    while (this.#end === undefined && this.#hasRoom(HIGH_WATER_BYTES)) {
+    while (this.#end === undefined && this.#hasRoom()) {
       const packet = this.#outgoing.control.next() ?? this.#nextByTurn();
       if (packet === undefined) return;
       this.#bytesSent += packet.length;
-      this.#bufferedMost += packet.length;
+      this.#roomBytes -= packet.length;
       this.#connection.send(packet);
     }
   }
 
-  /** Whether the connection holds less than so much. It is asked only when what it was given since could be more. */
-  #hasRoom(highWaterBytes: number): boolean {
-    if (this.#bufferedMost >= highWaterBytes) this.#bufferedMost = this.#connection.bufferedBytes;
-    return this.#bufferedMost < highWaterBytes;
+  /** Whether the connection may be given more. It is asked only when what it was given since could have filled it. */
+  #hasRoom(): boolean {
+    if (this.#roomBytes <= 0) this.#roomBytes = HIGH_WATER_BYTES - this.#connection.bufferedBytes;
+    return this.#roomBytes > 0;
   }
 
   #nextByTurn(): Uint8Array<ArrayBuffer> | undefined {
     this.#turn = (this.#turn + 1) % TURNS.length;
-    return TURNS[this.#turn] === 'bulk'
-      ? (this.#nextBulk() ?? this.#outgoing.data.next())
-      : (this.#outgoing.data.next() ?? this.#nextBulk());
-  }
-
-  #nextBulk(): Uint8Array<ArrayBuffer> | undefined {
-    const { bulk } = this.#outgoing;
-    return bulk.queuedBytes > 0 && this.#hasRoom(BULK_HIGH_WATER_BYTES) ? bulk.next() : undefined;
+    const first = TURNS[this.#turn] ?? 'data';
+    return this.#outgoing[first].next() ?? this.#outgoing[first === 'data' ? 'bulk' : 'data'].next();
   }
 
   #put(packet: Packet): void {
@@ -174,6 +174,7 @@ export class Link {
       const packet = decodePacket(bytes);
       switch (packet.kind) {
         case 'chunk':
+          this.#measure(packet);
           for (const message of this.#incoming[packet.stream].add(packet)) this.#onMessage(packet.stream, message);
           this.#tellCredit(packet.stream);
           return;
@@ -195,6 +196,11 @@ export class Link {
     } catch (error) {
       this.#breakOff(MeshError.from(error, 'BAD_FRAME'));
     }
+  }
+
+  /** Control is small, and bulk gives way to data. */
+  #measure({ stream, message, messageBytes, payload }: Chunk & { readonly stream: Stream }): void {
+    if (stream === 'data') this.#goodput.add(this.#heardAtMs, message, payload.length, messageBytes);
   }
 
   #onMessage(stream: Stream, bytes: Uint8Array): void {

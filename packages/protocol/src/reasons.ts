@@ -56,6 +56,7 @@ export const REASONS = {
   BAD_FRAME: facts(false, 'A packet or message breaks the protocol.', 'The link is closed; report it.'),
 
   // Nodes
+  PLANNING: facts(true, 'The coordinator works out which node holds what.', 'Wait.'),
   FETCHING: facts(true, 'The node is downloading the model.', 'Wait.'),
   SELF_TESTING: facts(true, 'The node is proving itself on stored inputs.', 'Wait.'),
   IDLE: facts(true, 'The node is ready and has nothing to do.', 'Nothing to do.'),

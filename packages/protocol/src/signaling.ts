@@ -5,7 +5,7 @@
  */
 import * as z from 'zod/mini';
 import { reasonCodeSchema } from './channel.ts';
-import { ROUTE_STAGES_MAX, SHARD_SOURCES_MAX, SHARDS_PER_MESSAGE_MAX } from './limits.ts';
+import { LINKS_REPORTED_MAX, ROUTE_STAGES_MAX } from './limits.ts';
 import { assignmentIdSchema, digestSchema, modelNameSchema, peerIdSchema, versionSchema } from './ids.ts';
 import { DTYPES, type Signature } from './tensor.ts';
 
@@ -51,6 +51,10 @@ export const nodeProfileSchema = z.strictObject({
 });
 export type NodeProfile = z.infer<typeof nodeProfileSchema>;
 
+/** Whole on each node; in stages of one node each; in stages of several. */
+export const PLACEMENT_MODES = ['data', 'pipeline', 'hybrid'] as const;
+export type PlacementMode = (typeof PLACEMENT_MODES)[number];
+
 export const NODE_ACTIVITIES = ['idle', 'working', 'draining'] as const;
 
 /** Where an assignment stands on the node. */
@@ -83,14 +87,14 @@ export const registerSchema = z.strictObject({
   holds: z.array(heldStageSchema).check(z.maxLength(64)),
 });
 
-/** Where the bytes of a node's shards came from since it joined, and what it gave to others. */
-export const shardFiguresSchema = z.strictObject({
-  cacheBytes: count,
-  peerBytes: count,
-  coordinatorBytes: count,
-  servedBytes: count,
+/** What real work has cost under an assignment since the last pong. */
+export const workFiguresSchema = z.strictObject({
+  assignmentId: assignmentIdSchema,
+  rows: z.int().check(z.positive()),
+  /** Time that the node was busy for a row, the rests of one below full power included. */
+  msPerRow: z.number().check(z.nonnegative()),
 });
-export type ShardFigures = z.infer<typeof shardFiguresSchema>;
+export type WorkFigures = z.infer<typeof workFiguresSchema>;
 
 /** The answer to a ping, given from the message handler so that a busy or hidden tab still answers. */
 export const pongSchema = z.strictObject({
@@ -99,7 +103,23 @@ export const pongSchema = z.strictObject({
   activity: z.optional(z.enum(NODE_ACTIVITIES)),
   queued: z.optional(count),
   rowsDone: z.optional(count),
-  shards: z.optional(shardFiguresSchema),
+  work: z.optional(z.array(workFiguresSchema).check(z.maxLength(64))),
+});
+
+/** What a node has measured of a link that it has. */
+export const linkFiguresSchema = z.strictObject({
+  peer: peerIdSchema,
+  /** Round trip of pings. */
+  rttMs: z.nullable(z.number().check(z.nonnegative())),
+  /** Rate at which messages of several packets arrived from the peer, null before there was one. */
+  bytesPerMs: z.nullable(z.number().check(z.positive())),
+});
+export type LinkFigures = z.infer<typeof linkFiguresSchema>;
+
+/** A node tells what it measured of its links, every `LINKS_REPORT_INTERVAL_MS` at most. */
+export const linksSchema = z.strictObject({
+  type: z.literal('links'),
+  links: z.array(linkFiguresSchema).check(z.maxLength(LINKS_REPORTED_MAX)),
 });
 
 /** Progress of an assignment, ending in `ready` or `failed`. */
@@ -128,6 +148,8 @@ export const watchSchema = z.strictObject({
   model: modelNameSchema,
   version: z.optional(versionSchema),
   label: z.optional(text(128)),
+  /** How the caller would like it served, where the operator leaves it open. */
+  mode: z.optional(z.enum(PLACEMENT_MODES)),
 });
 export const unwatchSchema = z.strictObject({
   type: z.literal('unwatch'),
@@ -138,34 +160,15 @@ export const unwatchSchema = z.strictObject({
 /** A goodbye: the tab closes or the user stopped. */
 export const leavingSchema = z.strictObject({ type: z.literal('leaving'), code: reasonCodeSchema });
 
-const digests = z.array(digestSchema).check(z.minLength(1), z.maxLength(SHARDS_PER_MESSAGE_MAX));
-
-/**
- * A node asks who has these shards; `shard-sources` answers. From then on it counts as fetching what nobody has, and
- * others may be sent to it for that.
- */
-export const shardsWantedSchema = z.strictObject({ type: z.literal('shards-wanted'), digests });
-/** A node has these shards, checked, and gives them to others. Said again after every reconnect. */
-export const shardsHeldSchema = z.strictObject({ type: z.literal('shards-held'), digests });
-/** A source did not give a shard: `SHARD_DIGEST` for wrong bytes, else why there were none. */
-export const shardFaultSchema = z.strictObject({
-  type: z.literal('shard-fault'),
-  source: peerIdSchema,
-  digest: digestSchema,
-  code: reasonCodeSchema,
-});
-
 export const upMessageSchema = z.discriminatedUnion('type', [
   registerSchema,
   pongSchema,
+  linksSchema,
   assignmentStatusSchema,
   signalUpSchema,
   watchSchema,
   unwatchSchema,
   leavingSchema,
-  shardsWantedSchema,
-  shardsHeldSchema,
-  shardFaultSchema,
 ]);
 export type UpMessage = z.infer<typeof upMessageSchema>;
 
@@ -212,6 +215,33 @@ export const replicaSchema = z.strictObject({
 });
 export type Replica = z.infer<typeof replicaSchema>;
 
+/** Why a model is served the way it is: its operator or its callers asked for it, or it is expected to do most. */
+export const PLAN_CAUSES = ['operator', 'caller', 'cost'] as const;
+
+/** What the coordinator expects of the placement in force, by its cost model. */
+export const planSummarySchema = z.strictObject({
+  mode: z.enum(PLACEMENT_MODES),
+  cause: z.enum(PLAN_CAUSES),
+  rowsPerSecond: z.number().check(z.nonnegative()),
+  /** One row on the fastest route of an idle mesh. */
+  latencyMs: z.number().check(z.nonnegative()),
+  bottleneckStage: count,
+  /** What no placement of the mode can exceed. */
+  boundRowsPerSecond: z.number().check(z.nonnegative()),
+  stages: z
+    .array(
+      z.strictObject({
+        layers: z.strictObject({ start: count, end: count }),
+        /** On its fastest node. */
+        msPerRow: z.number().check(z.nonnegative()),
+        /** That a row carries to the next stage, or to the caller. */
+        bytesOut: count,
+      }),
+    )
+    .check(z.minLength(1), z.maxLength(ROUTE_STAGES_MAX)),
+});
+export type PlanSummary = z.infer<typeof planSummarySchema>;
+
 /** Who serves a model version now. No replica in a stage: not served, and `code` and `reason` say why. */
 export const placementSchema = z.strictObject({
   type: z.literal('placement'),
@@ -223,6 +253,10 @@ export const placementSchema = z.strictObject({
     .check(z.minLength(1), z.maxLength(ROUTE_STAGES_MAX)),
   /** Most rows whose activations fit one message at every cut; left out where there is no cut. */
   rowsMax: z.optional(z.int().check(z.positive())),
+  /** Earlier epochs that their nodes still serve, for work that is on its way. */
+  lingering: z.optional(z.array(count).check(z.maxLength(8))),
+  /** Left out before it was planned, and for models that can only be served whole. */
+  plan: z.optional(planSummarySchema),
   code: z.optional(reasonCodeSchema),
   reason: z.optional(text(2048)),
 });
@@ -243,19 +277,6 @@ export const refusedSchema = z.strictObject({
   reason: text(2048),
 });
 
-/** Who has a shard, the likeliest first. Nobody: the asker fetches it from the coordinator. */
-export const shardSourceSchema = z.strictObject({
-  digest: digestSchema,
-  peers: z.array(peerIdSchema).check(z.maxLength(SHARD_SOURCES_MAX)),
-  /** The peers do not have it yet: they are fetching it from the coordinator, and give it when it has come. */
-  isFetching: z.boolean(),
-});
-export type SourcesOfShard = z.infer<typeof shardSourceSchema>;
-export const shardSourcesSchema = z.strictObject({
-  type: z.literal('shard-sources'),
-  sources: z.array(shardSourceSchema).check(z.maxLength(SHARDS_PER_MESSAGE_MAX)),
-});
-
 export const downMessageSchema = z.discriminatedUnion('type', [
   welcomeSchema,
   pingSchema,
@@ -265,7 +286,6 @@ export const downMessageSchema = z.discriminatedUnion('type', [
   placementSchema,
   peerLeftSchema,
   refusedSchema,
-  shardSourcesSchema,
 ]);
 export type DownMessage = z.infer<typeof downMessageSchema>;
 

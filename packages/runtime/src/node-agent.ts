@@ -12,6 +12,7 @@ import {
 } from '@shoal/mesh/link';
 import {
   CLIENT_PINGS_MISSED_MAX,
+  LINKS_REPORT_INTERVAL_MS,
   MeshError,
   PING_INTERVAL_MS,
   type ChannelMessage,
@@ -19,6 +20,7 @@ import {
 } from '@shoal/protocol';
 import { Device } from './device.ts';
 import type { Executor } from './executor.ts';
+import { linkReport } from './link-report.ts';
 import type { NodeOptions, NodeParts } from './node-options.ts';
 import { NodeStatus, phaseOf, type LogEntry } from './node-status.ts';
 import { StageHolder } from './stage-holder.ts';
@@ -37,6 +39,7 @@ export class NodeAgent implements ContributedNode {
   readonly #status: NodeStatus;
   readonly #device: Device;
   readonly #holder = new StageHolder();
+  #linksToldAtMs = Number.NEGATIVE_INFINITY;
   readonly #loader: StageLoader;
   readonly #stop = new AbortController();
   #runner: StageRunner | undefined;
@@ -230,7 +233,6 @@ export class NodeAgent implements ContributedNode {
       case 'welcome':
       case 'signal':
       case 'placement':
-      case 'shard-sources':
         return;
     }
   }
@@ -239,13 +241,26 @@ export class NodeAgent implements ContributedNode {
     const figures = this.#runner?.figures;
     const activity =
       this.#status.now.phase === 'draining' ? 'draining' : (figures?.running ?? 0) > 0 ? 'working' : 'idle';
+    const work = this.#holder.takeWork();
     this.#signaling?.send({
       type: 'pong',
       sequence,
       activity,
       queued: figures?.waiting ?? 0,
       rowsDone: figures?.rowsDone ?? 0,
+      ...(work.length === 0 ? {} : { work }),
     });
+    this.#reportLinks();
+  }
+
+  /** Driven by the coordinator's pings, as a hidden tab's timers are late. */
+  #reportLinks(): void {
+    const nowMs = this.#parts.clock.nowMs();
+    if (nowMs - this.#linksToldAtMs < LINKS_REPORT_INTERVAL_MS) return;
+    const links = linkReport(this.#links?.all() ?? []);
+    if (links.length === 0) return;
+    this.#linksToldAtMs = nowMs;
+    this.#signaling?.send({ type: 'links', links });
   }
 
   #onLinkMessage(message: ChannelMessage, bodies: readonly Uint8Array[]): void | Promise<void> {

@@ -1,12 +1,22 @@
 /** What a node holds: its assignments, how far each is, and under which name the executor knows it. */
 import type { NodeModelStatus } from '@shoal/mesh/link';
-import type { AssignmentId, AssignmentState, AssignMessage, HeldStage, ReasonCode, WorkMessage } from '@shoal/protocol';
+import type {
+  AssignmentId,
+  AssignmentState,
+  AssignMessage,
+  HeldStage,
+  ReasonCode,
+  WorkFigures,
+  WorkMessage,
+} from '@shoal/protocol';
 import type { Manifest } from '@shoal/sharding';
 import type { PreparedStage } from './prepare-stage.ts';
 
 export interface HeldAssignment {
-  /** The latest assignment: a coordinator that comes back names the same stage anew. */
+  /** The latest assignment. */
   message: AssignMessage;
+  /** All that ask for it: one for each placement that it is part of, the one in force and one in the making, say. */
+  readonly assignments: Map<AssignmentId, AssignMessage>;
   /** The executor's name for it. */
   readonly stageId: string;
   abort: AbortController;
@@ -21,14 +31,20 @@ export interface HeldAssignment {
   selfTestPassed: number;
   selfTestTotal: number;
   msPerRow: number | null;
+  /** Rows of real work that nobody was told of, and how long the node was busy with them. */
+  work: { readonly rows: number; readonly busyMs: number };
 }
 
 /** The same layers of the same model are the same stage, whatever their number in a partition. */
 const stageIdOf = ({ manifestDigest, layers }: AssignMessage): string =>
   `${manifestDigest}:${layers.start}-${layers.end}`;
 
-const fresh = (message: AssignMessage): HeldAssignment => ({
+const isSamePlace = (one: AssignMessage, other: AssignMessage): boolean =>
+  one.epoch === other.epoch && one.stage === other.stage && one.stages === other.stages;
+
+const fresh = (message: AssignMessage, assignments: HeldAssignment['assignments']): HeldAssignment => ({
   message,
+  assignments,
   stageId: stageIdOf(message),
   abort: new AbortController(),
   state: 'fetching',
@@ -42,30 +58,39 @@ const fresh = (message: AssignMessage): HeldAssignment => ({
   selfTestPassed: 0,
   selfTestTotal: 0,
   msPerRow: null,
+  work: { rows: 0, busyMs: 0 },
 });
 
 export class StageHolder {
   readonly #held = new Map<string, HeldAssignment>();
 
   add(message: AssignMessage): HeldAssignment {
-    const held = fresh(message);
+    const held = fresh(message, new Map([[message.assignmentId, message]]));
     this.#held.set(held.stageId, held);
     return held;
   }
 
-  /** The same stage under a new assignment: nothing moves. */
+  /** The same stage under a new assignment: nothing moves. A coordinator that comes back names it anew in the same place. */
   adopt(message: AssignMessage): HeldAssignment | undefined {
     const held = this.#held.get(stageIdOf(message));
     if (held === undefined || held.state === 'failed') return undefined;
+    for (const [id, known] of held.assignments) if (isSamePlace(known, message)) held.assignments.delete(id);
+    held.assignments.set(message.assignmentId, message);
     held.message = message;
     return held;
   }
 
+  /** Takes back one assignment; the stage itself if no other asks for it. */
   remove(id: AssignmentId): HeldAssignment | undefined {
     for (const [stageId, held] of this.#held) {
-      if (held.message.assignmentId !== id) continue;
-      this.#held.delete(stageId);
-      return held;
+      if (!held.assignments.delete(id)) continue;
+      const [other] = held.assignments.values();
+      if (other === undefined) {
+        this.#held.delete(stageId);
+        return held;
+      }
+      if (held.message.assignmentId === id) held.message = other;
+      return undefined;
     }
     return undefined;
   }
@@ -74,7 +99,7 @@ export class StageHolder {
   restart(): HeldAssignment[] {
     for (const [stageId, held] of this.#held) {
       held.abort.abort();
-      this.#held.set(stageId, fresh(held.message));
+      this.#held.set(stageId, fresh(held.message, held.assignments));
     }
     return [...this.#held.values()];
   }
@@ -83,10 +108,12 @@ export class StageHolder {
   forWork(message: WorkMessage): HeldAssignment | 'NOT_ASSIGNED' | 'STALE_EPOCH' {
     let isStale = false;
     for (const held of this.#held.values()) {
-      const { model, version, epoch, stage, stages } = held.message;
+      const { model, version } = held.message;
       if (model !== message.model || version !== message.version || held.state !== 'ready') continue;
-      if (epoch !== message.epoch) isStale = true;
-      else if (stage === message.stage && stages === message.route.length) return held;
+      for (const { epoch, stage, stages } of held.assignments.values()) {
+        if (epoch !== message.epoch) isStale = true;
+        else if (stage === message.stage && stages === message.route.length) return held;
+      }
     }
     return isStale ? 'STALE_EPOCH' : 'NOT_ASSIGNED';
   }
@@ -105,9 +132,9 @@ export class StageHolder {
   }
 
   held(): HeldStage[] {
-    return [...this.#held.values()]
-      .filter((held) => held.state === 'ready')
-      .map(({ message, msPerRow }) => ({
+    const ready = [...this.#held.values()].filter((held) => held.state === 'ready');
+    return ready.flatMap(({ assignments, msPerRow }) =>
+      [...assignments.values()].map((message) => ({
         assignmentId: message.assignmentId,
         model: message.model,
         version: message.version,
@@ -117,7 +144,18 @@ export class StageHolder {
         layers: message.layers,
         epoch: message.epoch,
         msPerRow: msPerRow ?? 0,
-      }));
+      })),
+    );
+  }
+
+  /** What real work has cost since it was asked last. */
+  takeWork(): WorkFigures[] {
+    return [...this.#held.values()].flatMap((held) => {
+      const { rows, busyMs } = held.work;
+      if (rows === 0) return [];
+      held.work = { rows: 0, busyMs: 0 };
+      return [{ assignmentId: held.message.assignmentId, rows, msPerRow: busyMs / rows }];
+    });
   }
 
   statuses(): NodeModelStatus[] {

@@ -173,21 +173,23 @@ export class StageLoader {
     this.#parts.onState();
   }
 
-  /** Tells the coordinator where an assignment stands. */
+  /** Tells the coordinator where a stage stands, under each assignment that asks for it. */
   #report(held: HeldAssignment): void {
     const { state, bytesDone, bytesTotal, selfTestPassed, selfTestTotal, msPerRow, code, reason } = held;
-    this.#parts.send({
-      type: 'assignment',
-      assignmentId: held.message.assignmentId,
-      state,
-      bytesDone,
-      bytesTotal,
-      selfTestPassed,
-      selfTestTotal,
-      code,
-      ...(msPerRow === null ? {} : { msPerRow }),
-      ...(reason === '' ? {} : { reason: reason.slice(0, 2000) }),
-    });
+    for (const assignmentId of held.assignments.keys()) {
+      this.#parts.send({
+        type: 'assignment',
+        assignmentId,
+        state,
+        bytesDone,
+        bytesTotal,
+        selfTestPassed,
+        selfTestTotal,
+        code,
+        ...(msPerRow === null ? {} : { msPerRow }),
+        ...(reason === '' ? {} : { reason: reason.slice(0, 2000) }),
+      });
+    }
     this.#parts.onProgress();
   }
 }

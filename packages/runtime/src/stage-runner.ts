@@ -13,7 +13,7 @@ import {
 } from '@shoal/protocol';
 import { checkInputs, decodeTensor, encodeTensor, signatureOf, type Manifest, type StageNames } from '@shoal/sharding';
 import type { Executor, RunResult } from './executor.ts';
-import type { StageHolder } from './stage-holder.ts';
+import type { HeldAssignment, StageHolder } from './stage-holder.ts';
 import { jobKey, QUEUE_MAX, WorkQueue, type Job } from './work-queue.ts';
 
 /** Microbatches given to the executor at once: one computes while the next one's inputs are already there. */
@@ -154,6 +154,7 @@ export class StageRunner {
       const names = held.prepared.names(message.signature);
       const arrived = this.#read(message, job.bodies, names, held.prepared.isFirst ? held.manifest : null);
       const { outputs, computeMs } = await this.#execute(message, held.stageId, names, arrived, leaseMs);
+      this.#note(held, message.rows, computeMs);
       this.#rest(computeMs);
       if (!this.#queue.finish(job)) return;
       // The next one computes while this one's outcome is sent.
@@ -267,6 +268,12 @@ export class StageRunner {
           (error: unknown) => abort(MeshError.from(error, 'EXECUTION_FAILED')),
         );
     });
+  }
+
+  /** Rests count: they are time in which the node takes nothing else. */
+  #note(held: HeldAssignment, rows: number, computeMs: number): void {
+    const { work } = held;
+    held.work = { rows: work.rows + rows, busyMs: work.busyMs + computeMs / this.#parts.power };
   }
 
   /** Below full power the node rests after each run, in proportion to what the run took. */
