@@ -70,18 +70,17 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-test('four nodes serve it in two stages, and a batch is answered bit for bit as tfjs does row by row', async () => {
+test('four nodes serve it in stages, and a batch is answered bit for bit as tfjs does row by row', async () => {
   for (const name of ['one', 'two', 'three', 'four']) await enter(name);
-  const isReady = ({ snapshot }: ContributedNode): boolean => snapshot.models.some(({ state }) => state === 'ready');
-  while (!nodes.every(isReady)) await new Promise((resolve) => setTimeout(resolve, 50));
   const model = await mesh.model(MODEL);
-  const replicas = model.placement.stages.map((stage) => stage.replicas.length);
-  // The planner cut it for the first two; the others went where fewest rows pass.
-  expect(replicas).toHaveLength(2);
-  expect(replicas.reduce((sum, count) => sum + count, 0)).toBe(4);
+  const replicas = (): number => model.placement.stages.reduce((sum, stage) => sum + stage.replicas.length, 0);
+  while (replicas() < 4) await new Promise((resolve) => setTimeout(resolve, 50));
+  // The planner cut it for the first two, and again or with replicas for the others.
+  expect(model.placement.stages.length).toBeGreaterThan(1);
+  expect(model.placement.plan).toMatchObject({ cause: 'cost', rowsPerSecond: expect.any(Number) });
   for (let round = 0; round < 3; round++) {
     const { outputs, microbatches } = await model.predictTraced(pictures(), { deadlineMs: 60_000 });
     expect(Object.values(outputs).map(({ data }) => Array.from(data as Float32Array))).toEqual([expected]);
-    for (const { stages } of microbatches) expect(stages.map(({ stage }) => stage)).toEqual([0, 1]);
+    for (const { stages } of microbatches) expect(stages.map(({ stage }) => stage)).toEqual([...stages.keys()]);
   }
 }, 60_000);

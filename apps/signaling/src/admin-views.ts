@@ -1,9 +1,8 @@
 /** What the API shows of the mesh: plain records, made for reading. */
 import { placementOf, type ClusterState } from '@shoal/scheduling';
 import type { Repository } from './repository.ts';
-import type { ShardTracker } from './shard-tracker.ts';
 
-export function nodeViews(state: ClusterState, shards: ShardTracker) {
+export function nodeViews(state: ClusterState) {
   return [...state.peers.values()]
     .filter((peer) => peer.role === 'node')
     .map((peer) => {
@@ -26,7 +25,6 @@ export function nodeViews(state: ClusterState, shards: ShardTracker) {
           .reduce((sum, record) => sum + record.memoryBytes, 0),
         joinedAtMs: peer.joinedAtMs,
         lastSeenMs: peer.lastHeardAtMs,
-        shards: shards.nodeView(peer.id),
         assignments: assignments.map(
           ({
             modelKey,

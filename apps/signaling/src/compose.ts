@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { MeshError, RELAY_PACKET_BYTES_MAX, type Role } from '@shoal/protocol';
-import { placementOf } from '@shoal/scheduling';
+import { placementOf, type ClusterTiming } from '@shoal/scheduling';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
 import { Server } from 'socket.io';
 import { Admission } from './admission.ts';
@@ -31,6 +31,8 @@ export interface CoordinatorOptions {
   readonly origins?: readonly string[];
   readonly iceServers?: HubParts['iceServers'];
   readonly https?: { readonly key: string; readonly cert: string } | undefined;
+  /** How soon placements change; tests are in a hurry. */
+  readonly timing?: ClusterTiming | undefined;
   readonly log?: (line: string) => void;
 }
 
@@ -53,10 +55,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const mesh = options.mesh ?? MESH_DEFAULT;
   await mkdir(stateFolder, { recursive: true });
   const admission = new Admission(await loadSigningKeys(stateFolder), mesh.name);
-  const metrics = createMetrics(
-    () => hub.state,
-    () => hub.shards.copiesMax(),
-  );
+  const metrics = createMetrics(() => hub.state);
   const repository = new Repository(modelsFolder, {
     added: (version) => {
       log(`model ${version.manifest.model} version ${version.manifest.version} is registered`);
@@ -108,6 +107,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     repository,
     metrics,
     mesh: mesh.name,
+    timing: options.timing,
     iceServers: options.iceServers ?? [],
     log,
   });
@@ -115,7 +115,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     await repository.scan();
     await app.listen({ host, port });
   } catch (error) {
-    hub.close();
+    await hub.close();
     await app.close();
     throw error;
   }
@@ -140,7 +140,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     },
     close: async () => {
       clearInterval(poll);
-      hub.close();
+      await hub.close();
       await io.close();
       await app.close();
     },

@@ -26,6 +26,7 @@ import {
   updateCluster,
   type ClusterEvent,
   type ClusterState,
+  type ClusterTiming,
   type ServedModel,
 } from '@shoal/scheduling';
 import type { Server, Socket } from 'socket.io';
@@ -33,8 +34,8 @@ import * as z from 'zod/mini';
 import type { Admission } from './admission.ts';
 import type { Metrics } from './metrics.ts';
 import type { ModelVersion } from './model-version.ts';
+import { Planner } from './planner.ts';
 import type { Repository } from './repository.ts';
-import { ShardTracker } from './shard-tracker.ts';
 
 /** A relayed packet that its receiver has not taken in this time is reported as lost to its sender. */
 const RELAY_DEADLINE_MS = 10_000;
@@ -51,6 +52,7 @@ export interface HubParts {
   readonly repository: Repository;
   readonly metrics: Metrics;
   readonly mesh: string;
+  readonly timing?: ClusterTiming | undefined;
   readonly iceServers: Extract<DownMessage, { type: 'welcome' }>['iceServers'];
   readonly log: (line: string) => void;
 }
@@ -58,17 +60,17 @@ export interface HubParts {
 type SocketData = { peerId: PeerId; role: Role; session: string };
 
 export class Hub {
-  readonly state: ClusterState = createCluster(randomBytes(6).toString('hex'));
-  readonly shards: ShardTracker;
+  readonly state: ClusterState;
   readonly #parts: HubParts;
   readonly #sockets = new Map<PeerId, Socket>();
+  readonly #planner = new Planner();
   readonly #timer: NodeJS.Timeout;
   #closed = false;
 
   constructor(parts: HubParts) {
     this.#parts = parts;
-    const { io, metrics, log } = parts;
-    this.shards = new ShardTracker({ metrics, log, send: (to, message) => this.#send(to, message) });
+    this.state = createCluster(randomBytes(6).toString('hex'), parts.timing);
+    const { io } = parts;
     io.use((socket, next) => {
       this.#admit(socket).then(
         () => next(),
@@ -80,9 +82,10 @@ export class Hub {
   }
 
   /** Ends quietly: the coordinator goes, the peers' links to each other stay. */
-  close(): void {
+  async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#timer);
+    await this.#planner.close();
   }
 
   /** Takes a model version into service. */
@@ -98,12 +101,10 @@ export class Hub {
       profile,
       placement,
     };
-    this.shards.addModel(manifest);
     this.feed({ type: 'model-added', nowMs: Date.now(), model: served });
   }
 
   removeModel(key: string): void {
-    this.shards.removeModel(key);
     this.feed({ type: 'model-removed', nowMs: Date.now(), modelKey: key });
   }
 
@@ -112,22 +113,24 @@ export class Hub {
     for (const effect of updateCluster(this.state, event)) {
       switch (effect.type) {
         case 'send':
-          this.#send(effect.to, effect.message);
+          this.#sockets.get(effect.to)?.emit('down', effect.message);
           break;
+        case 'plan': {
+          const { id } = effect.ask;
+          this.#planner.ask(effect.ask, (answer) =>
+            this.feed({ type: 'planned', nowMs: Date.now(), askId: id, answer }),
+          );
+          break;
+        }
         case 'evict': {
           const socket = this.#sockets.get(effect.peer);
           this.#sockets.delete(effect.peer);
-          this.shards.left(effect.peer);
           this.#parts.log(`${effect.peer} evicted: ${effect.code}`);
           socket?.disconnect(true);
           break;
         }
       }
     }
-  }
-
-  #send(to: PeerId, message: DownMessage): void {
-    this.#sockets.get(to)?.emit('down', message);
   }
 
   async #admit(socket: Socket): Promise<void> {
@@ -174,7 +177,6 @@ export class Hub {
   #leave(peerId: PeerId, code: ReasonCode, reason: string): void {
     this.#sockets.delete(peerId);
     this.#parts.log(`${peerId} left: ${reason}`);
-    this.shards.left(peerId);
     this.feed({ type: 'left', nowMs: Date.now(), peer: peerId, code });
   }
 
@@ -185,8 +187,9 @@ export class Hub {
       case 'register':
         return this.feed({ type: 'registered', nowMs, peer, profile: message.profile, holds: message.holds });
       case 'pong':
-        if (message.shards !== undefined) this.shards.figures(peer, message.shards);
         return this.feed({ ...message, type: 'pong', nowMs, peer });
+      case 'links':
+        return this.feed({ type: 'links', nowMs, peer, links: message.links });
       case 'assignment':
         return this.feed({ type: 'assignment', nowMs, peer, status: message });
       case 'signal': {
@@ -206,10 +209,6 @@ export class Hub {
         socket?.disconnect(true);
         return;
       }
-      case 'shards-wanted':
-      case 'shards-held':
-      case 'shard-fault':
-        return this.shards.hear(peer, this.state.peers.get(peer)?.role ?? 'client', message);
       case 'watch':
         throw new MeshError('BAD_FRAME', 'watch is an event of its own, with an acknowledgement');
     }
@@ -221,7 +220,7 @@ export class Hub {
       if (message.type !== 'watch') throw new MeshError('BAD_FRAME', `watch: type is ${message.type}`);
       const info = this.resolve(message.model, message.version, message.label);
       const key = modelKey(info.model, info.version);
-      this.feed({ type: 'watching', nowMs: Date.now(), peer, modelKey: key });
+      this.feed({ type: 'watching', nowMs: Date.now(), peer, modelKey: key, mode: message.mode });
       return { ok: true, info, placement: placementOf(this.state, key) };
     } catch (error) {
       const { code, reason } = MeshError.from(error);

@@ -20,6 +20,7 @@ export const servingConfigSchema = z.strictObject({
       mode: z.optional(z.enum(['auto', 'data', 'pipeline', 'hybrid'])),
       stages: z.optional(z.int().check(z.positive(), z.maximum(ROUTE_STAGES_MAX))),
       replicas: z.optional(z.int().check(z.positive())),
+      objective: z.optional(z.enum(['throughput', 'latency'])),
     }),
   ),
 });

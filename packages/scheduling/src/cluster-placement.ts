@@ -1,7 +1,6 @@
 /** Who serves a model version now, or why nobody does: for clients, and with figures for operators. */
 import { DATA_MESSAGE_BYTES_MAX, type PlacementMessage, type ReasonCode } from '@shoal/protocol';
-import { predictStages, type LayerRange, type Prediction } from '@shoal/sharding';
-import { predictionRequest } from './cluster-plan.ts';
+import type { LayerRange } from '@shoal/sharding';
 import {
   modelKey,
   wholeOf,
@@ -13,14 +12,18 @@ import {
 
 /** Room that one message of activations leaves for its header. */
 const MESSAGE_SLACK_BYTES = 64 * 1024;
+/** Epochs told as lingering: moves are rarer than the time they linger. */
+const LINGERING_MAX = 8;
 
 /** Who serves a model version now, or why nobody does. The model must be known. */
 export function placementOf(state: ClusterState, key: string): PlacementMessage {
   const model = modelOf(state, key);
-  const { epoch, ranges } = partitionOf(state, key, model);
+  const { epoch, ranges } = partitionInForce(state, key, model);
   const stages = ranges.map((_, stage) => ({ replicas: replicasOf(state, key, epoch, stage) }));
   const { model: name, version } = model.info;
   const rowsMax = rowsAcross(model, ranges);
+  const lingering = lingeringEpochs(state, key, epoch);
+  const plan = state.outlooks.get(key)?.summary ?? null;
   const placement: PlacementMessage = {
     type: 'placement',
     model: name,
@@ -28,61 +31,22 @@ export function placementOf(state: ClusterState, key: string): PlacementMessage 
     epoch,
     stages,
     ...(rowsMax === undefined ? {} : { rowsMax }),
+    ...(lingering.length === 0 ? {} : { lingering }),
+    // A plan whose stages are not those in force was never carried out.
+    ...(plan?.stages.length === stages.length ? { plan } : {}),
   };
   const holes = stages.flatMap(({ replicas }, stage) => (replicas.length === 0 ? [stage] : []));
   return holes.length === 0 ? placement : { ...placement, ...whyUnserved(state, model, { epoch, ranges, holes }) };
 }
 
-export interface StageView {
-  readonly layers: LayerRange;
-  readonly replicas: PlacementMessage['stages'][number]['replicas'];
-}
-
-/** A placement as operators see it. */
-export interface PlacementView extends Omit<PlacementMessage, 'type' | 'stages'> {
-  /** What it is, whatever was asked for; null while it is not served. */
-  readonly mode: 'data' | 'pipeline' | 'hybrid' | null;
-  readonly stages: readonly StageView[];
-  /** By the cost model, from probe times and assumed links; null where the model cannot be cut, or is not served. */
-  readonly predicted: Prediction | null;
-  /** What the slowest stage's replicas can compute together, by what they measured; null while it is not served. */
-  readonly measured: { readonly rowsPerSecond: number; readonly bottleneckStage: number } | null;
-}
-
-export function placementView(state: ClusterState, key: string): PlacementView {
-  const model = modelOf(state, key);
-  const { type: _, stages: served, ...placement } = placementOf(state, key);
-  const { ranges } = partitionOf(state, key, model);
-  const stages = ranges.map((layers, stage) => ({ layers, replicas: served[stage]?.replicas ?? [] }));
-  const isServed = placement.code === undefined;
-  const single = stages.every(({ replicas }) => replicas.length === 1);
-  const planned = stages.map(({ layers, replicas }) => ({ ...layers, replicas: replicas.map(({ node }) => node) }));
-  const { profile } = model;
-  return {
-    ...placement,
-    mode: !isServed ? null : stages.length === 1 ? 'data' : single ? 'pipeline' : 'hybrid',
-    stages,
-    predicted: profile === null || !isServed ? null : predictStages(predictionRequest(state, model, profile), planned),
-    measured: isServed ? measuredOf(stages) : null,
-  };
-}
-
-function measuredOf(stages: readonly StageView[]): PlacementView['measured'] {
-  const rates = stages.map(({ replicas }) =>
-    replicas.reduce((rows, { msPerRow }) => rows + (msPerRow > 0 ? 1000 / msPerRow : 0), 0),
-  );
-  const rowsPerSecond = Math.min(...rates);
-  return rowsPerSecond > 0 ? { rowsPerSecond, bottleneckStage: rates.indexOf(rowsPerSecond) } : null;
-}
-
-function modelOf(state: ClusterState, key: string): ServedModel {
+export function modelOf(state: ClusterState, key: string): ServedModel {
   const model = state.models.get(key);
   if (model === undefined) throw new RangeError(`no model ${key} in this cluster`);
   return model;
 }
 
 /** A model that was never placed counts as whole, and nobody holds it. */
-function partitionOf(state: ClusterState, key: string, model: ServedModel) {
+export function partitionInForce(state: ClusterState, key: string, model: ServedModel) {
   const partition = state.partitions.get(key);
   return { epoch: partition?.epoch ?? state.epochs.get(key) ?? 0, ranges: partition?.stages ?? wholeOf(model) };
 }
@@ -100,7 +64,19 @@ function replicasOf(state: ClusterState, key: string, epoch: number, stage: numb
 }
 
 const isOf = (record: AssignmentRecord, key: string, epoch: number, stage: number): boolean =>
-  record.modelKey === key && record.epoch === epoch && record.stage === stage;
+  record.modelKey === key && record.epoch === epoch && record.stage === stage && record.retiresAtMs === null;
+
+/** Epochs that were replaced, and whose nodes still serve them. */
+function lingeringEpochs(state: ClusterState, key: string, epoch: number): number[] {
+  const epochs = new Set<number>();
+  for (const { assignments } of state.peers.values()) {
+    for (const record of assignments.values()) {
+      if (record.modelKey !== key || record.retiresAtMs === null || record.epoch === epoch) continue;
+      if (record.state === 'ready') epochs.add(record.epoch);
+    }
+  }
+  return [...epochs].slice(-LINGERING_MAX);
+}
 
 /** Rows whose activations fit one message at every cut. */
 function rowsAcross({ profile }: ServedModel, ranges: readonly LayerRange[]): number | undefined {
@@ -134,6 +110,9 @@ function whyUnserved(
   const [first] = progress;
   if (first !== undefined && !progress.includes(undefined)) return first;
   const refusal = state.refusals.get(key);
+  if (state.claims.has(key)) return { code: 'PLANNING', reason: `nodes that held ${key} are waited for` };
+  if (refusal === undefined && (state.outlooks.get(key)?.asked ?? null) !== null)
+    return { code: 'PLANNING', reason: `how ${key} is cut is being worked out` };
   const failed = records.find((record) => record.modelKey === key && record.state === 'failed');
   if (failed !== undefined) {
     const more = refusal === undefined ? '' : `; ${refusal.reason}`;

@@ -13,8 +13,20 @@ import {
   type PlacementMessage,
   type ReasonCode,
 } from '@shoal/protocol';
+import { claim, settleClaims } from './cluster-claims.ts';
+import { dutiesNow, type Duties } from './cluster-duties.ts';
+import { noteLinks, noteSelfTest, noteWork, linkBetween, linkDrifted } from './cluster-figures.ts';
+import {
+  advanceMoves,
+  askWhatIsDue,
+  consider,
+  considerAll,
+  considerDrift,
+  considerUnplanned,
+  onPlanned,
+} from './cluster-outlook.ts';
 import { placementOf } from './cluster-placement.ts';
-import { dutiesOf, planCluster } from './cluster-plan.ts';
+import { dutiesOf, isSameDuty, type Room } from './cluster-rooms.ts';
 import {
   modelKey,
   wholeOf,
@@ -22,81 +34,138 @@ import {
   type ClusterEffect,
   type ClusterEvent,
   type ClusterState,
+  type ClusterTiming,
   type PeerRecord,
   type StageDuty,
 } from './cluster-state.ts';
 
-export function createCluster(run: string): ClusterState {
+export const CLUSTER_TIMING: ClusterTiming = {
+  settleMs: 2000,
+  driftMs: 10_000,
+  cooldownMs: 30_000,
+  lingerMs: 15_000,
+};
+
+export function createCluster(run: string, timing: ClusterTiming = CLUSTER_TIMING): ClusterState {
   return {
     run,
+    timing,
     models: new Map(),
     peers: new Map(),
     announced: new Map(),
     partitions: new Map(),
+    outlooks: new Map(),
+    claims: new Map(),
     refusals: new Map(),
     epochs: new Map(),
     assignmentsMade: 0,
+    plansAsked: 0,
     pingSequence: 0,
   };
 }
 
+/** What an event can have changed: nothing that anybody waits for, what is told of progress, or who holds what. */
+type Change = 'nothing' | 'progress' | 'placement';
+
 export function updateCluster(state: ClusterState, event: ClusterEvent): ClusterEffect[] {
   const effects: ClusterEffect[] = [];
-  if (!apply(state, event, effects)) return effects;
-  plan(state, effects);
-  announce(state, effects);
+  const { nowMs } = event;
+  const change = apply(state, event, effects);
+  if (change === 'placement') {
+    settleClaims(state, nowMs);
+    advanceMoves(state, nowMs);
+    const duties = dutiesNow(state);
+    give(state, duties, nowMs, effects);
+    considerUnplanned(state, nowMs);
+    askWhatIsDue(state, duties, nowMs, effects);
+  }
+  if (change !== 'nothing') announce(state, effects);
   return effects;
 }
 
-/** Takes the event in; false when it cannot have changed who holds or serves what, as most pongs do not. */
-function apply(state: ClusterState, event: ClusterEvent, effects: ClusterEffect[]): boolean {
+function apply(state: ClusterState, event: ClusterEvent, effects: ClusterEffect[]): Change {
+  const { nowMs } = event;
   switch (event.type) {
     case 'joined':
       state.peers.set(event.peer, {
         id: event.peer,
         role: event.role,
-        joinedAtMs: event.nowMs,
-        lastHeardAtMs: event.nowMs,
+        joinedAtMs: nowMs,
+        lastHeardAtMs: nowMs,
         pingsUnanswered: 0,
         profile: null,
         activity: 'idle',
         queued: 0,
         rowsDone: 0,
         assignments: new Map(),
-        watching: new Set(),
+        speeds: new Map(),
+        links: new Map(),
+        watching: new Map(),
       });
-      return false;
+      return 'nothing';
     case 'registered':
       onRegistered(state, event, effects);
-      return true;
-    case 'pong': {
-      const peer = heard(state, event.peer, event.nowMs);
-      if (peer === undefined) return false;
-      const wasDraining = peer.activity === 'draining';
-      peer.activity = event.activity ?? peer.activity;
-      peer.queued = event.queued ?? peer.queued;
-      peer.rowsDone = event.rowsDone ?? peer.rowsDone;
-      return wasDraining !== (peer.activity === 'draining');
+      considerAll(state, nowMs, state.timing.settleMs);
+      return 'placement';
+    case 'pong':
+      return onPong(state, event);
+    case 'links': {
+      const peer = heard(state, event.peer, nowMs);
+      if (peer !== undefined) onLinks(state, peer, event);
+      return 'nothing';
     }
     case 'assignment':
-      onAssignment(state, event);
-      return true;
+      return onAssignment(state, event);
     case 'watching':
-      heard(state, event.peer, event.nowMs)?.watching.add(event.modelKey);
-      return false;
-    case 'unwatched':
-      heard(state, event.peer, event.nowMs)?.watching.delete(event.modelKey);
-      return false;
+      heard(state, event.peer, nowMs)?.watching.set(event.modelKey, event.mode ?? null);
+      if (event.mode === undefined) return 'nothing';
+      consider(state, event.modelKey, nowMs, state.timing.settleMs);
+      return 'placement';
+    case 'unwatched': {
+      const wish = state.peers.get(event.peer)?.watching.get(event.modelKey);
+      heard(state, event.peer, nowMs)?.watching.delete(event.modelKey);
+      if (wish === undefined || wish === null) return 'nothing';
+      consider(state, event.modelKey, nowMs, state.timing.settleMs);
+      return 'placement';
+    }
     case 'left':
-      return remove(state, event.peer, event.code, effects);
+      return remove(state, event.peer, event.code, nowMs, effects) ? 'placement' : 'nothing';
     case 'model-added':
       state.models.set(modelKey(event.model.info.model, event.model.info.version), event.model);
-      return true;
+      considerAll(state, nowMs, state.timing.settleMs);
+      return 'placement';
     case 'model-removed':
       withdraw(state, event.modelKey, effects);
-      return true;
+      return 'placement';
+    case 'planned':
+      return onPlanned(state, event) ? 'placement' : 'nothing';
     case 'tick':
-      return onTick(state, effects);
+      return onTick(state, nowMs, effects);
+  }
+}
+
+function onPong(state: ClusterState, event: Extract<ClusterEvent, { type: 'pong' }>): Change {
+  const peer = heard(state, event.peer, event.nowMs);
+  if (peer === undefined) return 'nothing';
+  const wasDraining = peer.activity === 'draining';
+  peer.activity = event.activity ?? peer.activity;
+  peer.queued = event.queued ?? peer.queued;
+  peer.rowsDone = event.rowsDone ?? peer.rowsDone;
+  if (event.work !== undefined) {
+    noteWork(state, peer, event.work);
+    considerDrift(state, peer, event.nowMs);
+  }
+  return wasDraining === (peer.activity === 'draining') ? 'nothing' : 'placement';
+}
+
+function onLinks(state: ClusterState, peer: PeerRecord, event: Extract<ClusterEvent, { type: 'links' }>): void {
+  noteLinks(state, peer, event.links, event.nowMs);
+  for (const [key, outlook] of state.outlooks) {
+    if ((state.partitions.get(key)?.stages.length ?? 1) < 2 || outlook.dueAtMs !== null) continue;
+    const hasDrifted = event.links.some(({ peer: from }) =>
+      linkDrifted(outlook, from, peer.id, linkBetween(state, from, peer.id, event.nowMs)),
+    );
+    if (hasDrifted) consider(state, key, event.nowMs, state.timing.driftMs);
   }
 }
 
@@ -119,7 +188,7 @@ function onRegistered(
   peer.profile = event.profile;
   peer.assignments.clear();
   for (const held of event.holds) {
-    const duty = confirmed(state, held);
+    const duty = confirmed(state, held) ?? claim(state, held, event.nowMs);
     if (duty !== undefined) assign(state, peer, duty, effects);
     else
       effects.push({
@@ -130,29 +199,32 @@ function onRegistered(
   }
 }
 
-/** What a node holds as a stage of the partition in force, which a coordinator that starts over takes from whole models. */
+/** What a node holds as a stage of the partition in force or the next, which a coordinator that starts over takes from whole models. */
 function confirmed(state: ClusterState, held: HeldStage): StageDuty | undefined {
   const key = modelKey(held.model, held.version);
   const model = state.models.get(key);
   if (model === undefined || model.manifestDigest !== held.manifestDigest) return undefined;
-  const known = state.epochs.get(key) ?? 0;
-  if (held.epoch > known) {
+  const highest = state.epochs.get(key) ?? 0;
+  if (held.epoch > highest) {
     state.epochs.set(key, held.epoch);
     if (held.stages === 1 && held.layers.end === model.layers)
       state.partitions.set(key, { epoch: held.epoch, stages: wholeOf(model) });
   }
-  const partition = state.partitions.get(key);
-  if (partition === undefined || partition.epoch !== held.epoch || partition.stages.length !== held.stages)
-    return undefined;
+  const partition = [state.partitions.get(key), state.outlooks.get(key)?.move?.partition].find(
+    (known) => known?.epoch === held.epoch && known.stages.length === held.stages,
+  );
+  if (partition === undefined) return undefined;
   const range = partition.stages[held.stage];
   if (range?.start !== held.layers.start || range.end !== held.layers.end) return undefined;
   return dutiesOf(key, partition, model)[held.stage];
 }
 
-function onAssignment(state: ClusterState, event: Extract<ClusterEvent, { type: 'assignment' }>): void {
-  const record = heard(state, event.peer, event.nowMs)?.assignments.get(event.status.assignmentId);
-  if (record === undefined) return;
+function onAssignment(state: ClusterState, event: Extract<ClusterEvent, { type: 'assignment' }>): Change {
+  const peer = heard(state, event.peer, event.nowMs);
+  const record = peer?.assignments.get(event.status.assignmentId);
+  if (peer === undefined || record === undefined) return 'nothing';
   const { status } = event;
+  const wasSettled = record.state === 'ready' || record.state === 'failed';
   record.state = status.state;
   record.bytesDone = status.bytesDone ?? record.bytesDone;
   record.bytesTotal = status.bytesTotal ?? record.bytesTotal;
@@ -162,28 +234,36 @@ function onAssignment(state: ClusterState, event: Extract<ClusterEvent, { type: 
   const stateCodes = { fetching: 'FETCHING', testing: 'SELF_TESTING', ready: 'IDLE', failed: 'INTERNAL' } as const;
   record.code = status.code ?? stateCodes[status.state];
   record.reason = status.reason ?? '';
+  const isSettled = record.state === 'ready' || record.state === 'failed';
+  const model = state.models.get(record.modelKey);
+  if (record.state === 'ready' && model !== undefined) noteSelfTest(peer, model, record);
+  return isSettled || wasSettled ? 'placement' : 'progress';
 }
 
-function onTick(state: ClusterState, effects: ClusterEffect[]): boolean {
-  let lost = false;
+function onTick(state: ClusterState, nowMs: number, effects: ClusterEffect[]): Change {
   state.pingSequence += 1;
   for (const peer of [...state.peers.values()]) {
     if (peer.pingsUnanswered >= (peer.role === 'node' ? PINGS_MISSED_MAX : CLIENT_PINGS_MISSED_MAX)) {
       effects.push({ type: 'evict', peer: peer.id, code: 'PEER_UNRESPONSIVE' });
-      lost = remove(state, peer.id, 'PEER_UNRESPONSIVE', effects);
+      remove(state, peer.id, 'PEER_UNRESPONSIVE', nowMs, effects);
       continue;
     }
     peer.pingsUnanswered += 1;
     effects.push({ type: 'send', to: peer.id, message: { type: 'ping', sequence: state.pingSequence } });
   }
-  return lost;
+  return 'placement';
 }
 
-function remove(state: ClusterState, id: PeerId, code: ReasonCode, effects: ClusterEffect[]): boolean {
-  if (!state.peers.delete(id)) return false;
-  for (const other of state.peers.keys()) {
-    effects.push({ type: 'send', to: other, message: { type: 'peer-left', peerId: id, code } });
+function remove(state: ClusterState, id: PeerId, code: ReasonCode, nowMs: number, effects: ClusterEffect[]): boolean {
+  const gone = state.peers.get(id);
+  if (gone === undefined) return false;
+  state.peers.delete(id);
+  for (const other of state.peers.values()) {
+    other.links.delete(id);
+    effects.push({ type: 'send', to: other.id, message: { type: 'peer-left', peerId: id, code } });
   }
+  if (gone.profile !== null) considerAll(state, nowMs, state.timing.settleMs);
+  for (const [key, wish] of gone.watching) if (wish !== null) consider(state, key, nowMs, state.timing.settleMs);
   return true;
 }
 
@@ -194,6 +274,8 @@ function withdraw(state: ClusterState, key: string, effects: ClusterEffect[]): v
   state.models.delete(key);
   state.announced.delete(key);
   state.partitions.delete(key);
+  state.outlooks.delete(key);
+  state.claims.delete(key);
   state.refusals.delete(key);
   const { model, version } = gone.info;
   const message: PlacementMessage = {
@@ -211,33 +293,38 @@ function withdraw(state: ClusterState, key: string, effects: ClusterEffect[]): v
 }
 
 /** Gives every node what it should hold and takes away what it should not. */
-function plan(state: ClusterState, effects: ClusterEffect[]): void {
-  for (const [id, duties] of planCluster(state)) {
-    const peer = state.peers.get(id);
-    // Who is leaving finishes what it has.
-    if (peer === undefined || peer.activity === 'draining') continue;
+function give(state: ClusterState, { rooms }: Duties, nowMs: number, effects: ClusterEffect[]): void {
+  for (const room of rooms.values()) {
+    const { peer, duties } = room;
     const before = [...peer.assignments.values()];
     const kept = new Set<AssignmentRecord>();
     for (const duty of duties) {
       const record = before.find((each) => isSameDuty(each, duty));
-      if (record !== undefined) kept.add(record);
-      // Asked anew before the old one is taken back: layers that it holds already do not move.
-      else assign(state, peer, duty, effects);
+      if (record === undefined) {
+        // Asked anew before the old one is taken back: layers that it holds already do not move.
+        assign(state, peer, duty, effects);
+        continue;
+      }
+      kept.add(record);
+      record.retiresAtMs = null;
     }
     for (const record of before) {
-      if (kept.has(record) || (record.state === 'failed' && state.models.has(record.modelKey))) continue;
+      const isKept = kept.has(record) || (record.state === 'failed' && state.models.has(record.modelKey));
+      if (isKept || lingers(state, record, room, nowMs)) continue;
       peer.assignments.delete(record.id);
-      effects.push({
-        type: 'send',
-        to: id,
-        message: unassignment(record.id, `${record.modelKey} is no longer served here`),
-      });
+      const message = unassignment(record.id, `${record.modelKey} is no longer served here`);
+      effects.push({ type: 'send', to: peer.id, message });
     }
   }
 }
 
-const isSameDuty = (record: StageDuty, duty: StageDuty): boolean =>
-  record.modelKey === duty.modelKey && record.epoch === duty.epoch && record.stage === duty.stage;
+/** What was replaced stays for work on its way, unless its memory is needed. */
+function lingers(state: ClusterState, record: AssignmentRecord, room: Room, nowMs: number): boolean {
+  if (record.retiresAtMs === null || nowMs >= record.retiresAtMs || !state.models.has(record.modelKey)) return false;
+  if (!room.fits(record)) return false;
+  room.reserve(record);
+  return true;
+}
 
 const unassignment = (id: AssignmentId, reason: string): DownMessage => ({
   type: 'unassign',
@@ -259,8 +346,10 @@ function assign(state: ClusterState, peer: PeerRecord, duty: StageDuty, effects:
     selfTestPassed: 0,
     selfTestTotal: 0,
     msPerRow: 0,
+    measured: null,
     code: 'FETCHING',
     reason: '',
+    retiresAtMs: null,
   };
   peer.assignments.set(record.id, record);
   const { epoch, stage, stages, layers } = duty;

@@ -287,7 +287,7 @@ const isServed = (state: DispatchState): boolean =>
   state.stages.length > 0 && state.stages.every((stage) => stage.size > 0);
 
 /** Codes that pass by themselves: another node takes over what was lost. */
-const MENDING: ReadonlySet<ReasonCode> = new Set(['PEER_LEFT', 'FETCHING', 'SELF_TESTING']);
+const MENDING: ReadonlySet<ReasonCode> = new Set(['PEER_LEFT', 'PLANNING', 'FETCHING', 'SELF_TESTING']);
 
 const isMended = ({ wasServed, unserved }: DispatchState): boolean =>
   wasServed && unserved !== null && MENDING.has(unserved.code);

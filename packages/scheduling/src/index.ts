@@ -1,23 +1,17 @@
-export { placementOf, placementView, type PlacementView } from './cluster-placement.ts';
-export { createCluster, updateCluster } from './cluster.ts';
+export { placementOf } from './cluster-placement.ts';
+export { CLUSTER_TIMING, createCluster, updateCluster } from './cluster.ts';
 export {
   modelKey,
   type AssignmentRecord,
   type ClusterEffect,
   type ClusterEvent,
   type ClusterState,
+  type ClusterTiming,
   type PeerRecord,
   type PlacementPolicy,
   type ServedModel,
 } from './cluster-state.ts';
 export { createDispatch, dispatch, nextWakeMs } from './dispatch.ts';
 export type { DispatchConfig, DispatchEffect, DispatchEvent, DispatchState, Flight } from './dispatch-state.ts';
-export {
-  createShardDirectory,
-  isShunned,
-  updateShards,
-  type ShardDirectory,
-  type ShardEffect,
-  type ShardEvent,
-  type SourceRecord,
-} from './shard-directory.ts';
+export { answerPlan, type PlanAnswer, type PlanAsk } from './plan-ask.ts';
+export { placementView, type PlacementView } from './placement-view.ts';

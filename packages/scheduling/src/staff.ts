@@ -1,6 +1,7 @@
 /** Who holds the stages of a partition that stays: holders keep what they hold, spare nodes fill the holes. */
 import type { PeerId } from '@shoal/protocol';
 import { stageMemoryBytes, type LayerRange, type ModelProfile } from '@shoal/sharding';
+import type { Seats } from './cluster-state.ts';
 
 export interface StaffNode {
   readonly id: PeerId;
@@ -8,27 +9,34 @@ export interface StaffNode {
   readonly speed: number;
   /** Free for this model, what it holds of it included. */
   readonly memoryBytes: number;
-  /** The stage that it holds or is getting, null for a spare node. */
-  readonly stage: number | null;
+  /** The stages that it holds or is getting, none for a spare node. */
+  readonly stages: readonly number[];
+}
+
+export interface StaffLimits {
+  /** Most nodes for a stage. */
+  readonly replicasMax: number;
+  /** Whether nodes that are spare once no stage is empty become replicas. */
+  readonly grow: boolean;
 }
 
 /**
  * Nodes of each stage, holders first. A stage without a holder gets the fastest spare node that has room, else one of a
- * stage that has several; then spare nodes go, fastest first, to the stage that passes fewest rows, up to `replicasMax`.
- * A stage for which nobody has room is left empty.
+ * stage that has several; then, if they are to grow, spare nodes go, fastest first, to the stage that passes fewest rows, up
+ * to `replicasMax`. A stage for which nobody has room is left empty.
  */
 export function staff(
   profile: ModelProfile,
   { stages }: { readonly stages: readonly LayerRange[] },
   nodes: readonly StaffNode[],
-  replicasMax: number,
-): readonly (readonly PeerId[])[] {
+  { replicasMax, grow }: StaffLimits,
+): Seats {
   const needs = stages.map((range) => stageMemoryBytes(profile, range));
   const costs = stages.map(({ start, end }) =>
     profile.layers.slice(start, end).reduce((ms, { computeMs }) => ms + computeMs, 0),
   );
-  const members = stages.map((_, stage) => nodes.filter((node) => node.stage === stage));
-  const spare = nodes.filter((node) => node.stage === null).sort((a, b) => b.speed - a.speed);
+  const members = stages.map((_, stage) => nodes.filter((node) => node.stages.includes(stage)));
+  const spare = nodes.filter((node) => node.stages.length === 0).sort((a, b) => b.speed - a.speed);
   const take = (stage: number, node: StaffNode | undefined): void => {
     if (node === undefined) return;
     const from = spare.indexOf(node);
@@ -46,7 +54,7 @@ export function staff(
       [...spare, ...crowded].find((node) => hasRoom(stage, node)),
     );
   }
-  for (const node of [...spare]) {
+  for (const node of grow ? [...spare] : []) {
     let slowest = -1;
     let least = Number.POSITIVE_INFINITY;
     for (const [stage, list] of members.entries()) {

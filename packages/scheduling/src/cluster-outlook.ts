@@ -1,0 +1,291 @@
+/**
+ * The slow decisions: when to ask the planner how a model should be cut, and what to do with its answer. A better placement
+ * is made ready beside the one in force and takes over once every stage is; what it replaces lingers for work on its way.
+ *
+ * It does not flap: joins and leaves are planned for together after `settleMs`, drift after `driftMs` and only beyond a band
+ * (cluster-figures.ts), a move for a better figure alone must gain `GAIN_MIN`, and after each the next one waits for `cooldownMs`,
+ * twice as long with each in a row. A model with a stage that nobody can fill waits for nothing of this.
+ */
+import type { PeerId } from '@shoal/protocol';
+import { linkBetween, linkTable, speedsDrifted, speedsFor } from './cluster-figures.ts';
+import { partitionOf, setPartition, type Duties } from './cluster-duties.ts';
+import { isWholeOnly, policyFor } from './cluster-policy.ts';
+import type { Room } from './cluster-rooms.ts';
+import {
+  outlookOf,
+  type ClusterEffect,
+  type ClusterEvent,
+  type ClusterState,
+  type Outlook,
+  type Partition,
+  type PeerRecord,
+  type ServedModel,
+} from './cluster-state.ts';
+import type { PlanAnswer, PlanAsk } from './plan-ask.ts';
+
+/** A tenth: what measurements of a quiet machine vary by is less, and a move costs a download. */
+const GAIN_MIN = 0.1;
+/** Cooldowns double this often at most, and begin anew when nothing has moved for so long. */
+const DOUBLINGS_MAX = 5;
+const CALM_AFTER_MS = 1_200_000;
+/** A placement in the making that is not ready by then is given up: the slowest download of a large stage. */
+const MOVE_MS_MAX = 600_000;
+
+/** Something has changed that may call for another plan of this model. */
+export function consider(state: ClusterState, key: string, nowMs: number, afterMs: number): void {
+  const model = state.models.get(key);
+  if (model === undefined || isWholeOnly(model)) return;
+  const outlook = outlookOf(state, key);
+  const dueAtMs = Math.max(nowMs + afterMs, outlook.settledAtMs);
+  outlook.dueAtMs = Math.min(outlook.dueAtMs ?? Number.POSITIVE_INFINITY, dueAtMs);
+}
+
+export function considerAll(state: ClusterState, nowMs: number, afterMs: number): void {
+  for (const key of state.models.keys()) consider(state, key, nowMs, afterMs);
+}
+
+/** A node's speed for the models that it works on may have left the band that their plans allow for. */
+export function considerDrift(state: ClusterState, peer: PeerRecord, nowMs: number): void {
+  for (const key of peer.speeds.keys()) {
+    const outlook = state.outlooks.get(key);
+    if (outlook === undefined || outlook.dueAtMs !== null || !outlook.speeds.has(peer.id)) continue;
+    if (speedsDrifted(outlook, speedsFor(key, nodesOf(state)))) consider(state, key, nowMs, state.timing.driftMs);
+  }
+}
+
+const nodesOf = (state: ClusterState): PeerRecord[] =>
+  [...state.peers.values()].filter((peer) => peer.profile !== null && peer.activity !== 'draining');
+
+/** Asks the planner what is due, and at once about models with a stage that nobody can be given. */
+export function askWhatIsDue(state: ClusterState, duties: Duties, nowMs: number, effects: ClusterEffect[]): void {
+  for (const [key, model] of state.models) {
+    if (isWholeOnly(model) || state.claims.has(key)) continue;
+    const outlook = outlookOf(state, key);
+    if (outlook.asked !== null || outlook.move !== null || duties.rooms.size === 0) continue;
+    const isUrgent = duties.unfilled.has(key);
+    if (!isUrgent && (outlook.dueAtMs === null || outlook.dueAtMs > nowMs)) continue;
+    const ask = askAbout(state, key, model, duties, nowMs);
+    // What was refused to these very nodes would be refused again.
+    if (isUrgent && state.refusals.get(key)?.nodes === nodesKey(ask)) continue;
+    outlook.dueAtMs = null;
+    outlook.asked = ask;
+    effects.push({ type: 'plan', ask });
+  }
+}
+
+function askAbout(state: ClusterState, key: string, model: ServedModel, { rooms }: Duties, nowMs: number): PlanAsk {
+  const usable = [...rooms.values()].filter(({ peer }) => !hasFailed(peer, key));
+  const peers = usable.map(({ peer }) => peer);
+  const speeds = speedsFor(key, peers);
+  const partition = state.partitions.get(key);
+  const previous = partition === undefined ? [] : presentStages(key, partition, usable);
+  const isHeld = previous.some(({ replicas }) => replicas.length > 0);
+  const { cause, mode, stages, replicas, objective } = policyFor(state, key, model);
+  return {
+    id: (state.plansAsked += 1),
+    modelKey: key,
+    cause,
+    // A model without one is never asked about.
+    profile: model.profile as NonNullable<ServedModel['profile']>,
+    nodes: usable.map((room) => ({
+      id: room.peer.id,
+      speed: speeds.get(room.peer.id) ?? 1,
+      memoryBytes: Math.max(0, room.freeBytesBesides(key)),
+      besideBytes: Math.max(0, room.freeBytes),
+    })),
+    links: linkTable(state, peers, nowMs),
+    ...(mode === undefined ? {} : { mode }),
+    ...(stages === undefined ? {} : { stages }),
+    ...(replicas === undefined ? {} : { replicas }),
+    ...(objective === undefined ? {} : { objective }),
+    previous: isHeld ? previous : [],
+    isServed: isServing(state, key),
+    gainMin: GAIN_MIN,
+  };
+}
+
+const hasFailed = (peer: PeerRecord, key: string): boolean =>
+  [...peer.assignments.values()].some((record) => record.modelKey === key && record.state === 'failed');
+
+function presentStages(key: string, { epoch, stages }: Partition, rooms: readonly Room[]) {
+  return stages.map(({ start, end }, stage) => ({
+    start,
+    end,
+    replicas: rooms
+      .filter(({ duties }) =>
+        duties.some((duty) => duty.modelKey === key && duty.epoch === epoch && duty.stage === stage),
+      )
+      .map(({ peer }) => peer.id),
+  }));
+}
+
+/** Who could hold what: a refusal holds for as long as this is the same. */
+const nodesKey = ({ nodes, mode, stages }: PlanAsk): string =>
+  JSON.stringify([mode, stages, nodes.map(({ id, memoryBytes, lacksOps }) => [id, memoryBytes, lacksOps])]);
+
+/** Takes the planner's answer; false if nobody waits for it any more. */
+export function onPlanned(state: ClusterState, event: Extract<ClusterEvent, { type: 'planned' }>): boolean {
+  const { askId, answer, nowMs } = event;
+  for (const [key, outlook] of state.outlooks) {
+    if (outlook.asked?.id !== askId) continue;
+    const ask = outlook.asked;
+    outlook.asked = null;
+    take(state, key, { outlook, ask, answer, nowMs });
+    return true;
+  }
+  return false;
+}
+
+interface Answered {
+  readonly outlook: Outlook;
+  readonly ask: PlanAsk;
+  readonly answer: PlanAnswer;
+  readonly nowMs: number;
+}
+
+function take(state: ClusterState, key: string, { outlook, ask, answer, nowMs }: Answered): void {
+  noteBasis(state, outlook, ask, nowMs);
+  if (answer.type === 'refused') {
+    const { code, reason } = answer;
+    outlook.note = reason;
+    // A wish that cannot be met harms nobody: what is served goes on.
+    if (!ask.isServed) state.refusals.set(key, { nodes: nodesKey(ask), code, reason });
+    return;
+  }
+  state.refusals.delete(key);
+  if (answer.type === 'keep') {
+    outlook.summary = answer.summary;
+    outlook.note = answer.note;
+    return;
+  }
+  outlook.note = null;
+  const seats = answer.stages.map(({ replicas }) => replicas as readonly PeerId[]);
+  // Who was there when it was asked may have left since.
+  if (seats.some((members) => members.every((id) => !isUsable(state, id, key)))) return consider(state, key, nowMs, 0);
+  if (!isServing(state, key)) {
+    // Nothing to keep serving: it comes into force at once.
+    if (isComplete(state, key)) cool(state, outlook, nowMs);
+    setPartition(state, key, answer.stages);
+    outlook.seats = seats;
+    outlook.summary = answer.summary;
+    return;
+  }
+  outlook.move = {
+    partition: partitionOf(state, key, answer.stages),
+    seats,
+    startedAtMs: nowMs,
+    summary: answer.summary,
+  };
+}
+
+function noteBasis(state: ClusterState, outlook: Outlook, ask: PlanAsk, nowMs: number): void {
+  outlook.speeds.clear();
+  for (const { id, speed } of ask.nodes) outlook.speeds.set(id as PeerId, speed);
+  outlook.links.clear();
+  for (const [from, to] of ask.links.between) {
+    const known = linkBetween(state, from as PeerId, to as PeerId, nowMs);
+    if (known !== undefined) outlook.links.set(`${from} ${to}`, known);
+  }
+}
+
+function isUsable(state: ClusterState, id: PeerId, key: string): boolean {
+  const peer = state.peers.get(id);
+  return peer !== undefined && peer.profile !== null && peer.activity !== 'draining' && !hasFailed(peer, key);
+}
+
+/** Whether every stage of the partition in force has a node that serves it or is about to. */
+function isComplete(state: ClusterState, key: string): boolean {
+  const partition = state.partitions.get(key);
+  return partition?.stages.every((_, stage) => holders(state, key, partition.epoch, stage).length > 0) === true;
+}
+
+/** Whether every stage of the partition in force has a node that serves it. */
+function isServing(state: ClusterState, key: string): boolean {
+  const partition = state.partitions.get(key);
+  const serves = (stage: number): boolean =>
+    holders(state, key, partition?.epoch ?? 0, stage).some(({ state: at }) => at === 'ready');
+  return partition?.stages.every((_, stage) => serves(stage)) === true;
+}
+
+function holders(state: ClusterState, key: string, epoch: number, stage: number) {
+  return nodesOf(state).flatMap((peer) =>
+    [...peer.assignments.values()].filter(
+      (record) =>
+        record.modelKey === key &&
+        record.epoch === epoch &&
+        record.stage === stage &&
+        record.state !== 'failed' &&
+        record.retiresAtMs === null,
+    ),
+  );
+}
+
+/** Lets placements in the making take over when they are ready, and gives up those that will not be. */
+export function advanceMoves(state: ClusterState, nowMs: number): boolean {
+  let changed = false;
+  for (const [key, outlook] of state.outlooks) {
+    const { move } = outlook;
+    if (move === null) continue;
+    const { epoch } = move.partition;
+    const stages = move.seats.map((members, stage) => {
+      const seated = members.filter((id) => isUsable(state, id, key));
+      const records = holders(state, key, epoch, stage);
+      const ready = records.filter(({ state: at }) => at === 'ready').length;
+      return { seated: seated.length, ready };
+    });
+    if (stages.some(({ seated }) => seated === 0) || nowMs - move.startedAtMs > MOVE_MS_MAX) {
+      outlook.move = null;
+      cool(state, outlook, nowMs);
+      consider(state, key, nowMs, state.timing.settleMs);
+      changed = true;
+      continue;
+    }
+    const isServed = isServing(state, key);
+    const isReady = stages.every(({ seated, ready }) => ready >= (isServed ? seated : 1));
+    if (!isReady) continue;
+    takeOver(state, key, outlook, nowMs);
+    changed = true;
+  }
+  return changed;
+}
+
+function takeOver(state: ClusterState, key: string, outlook: Outlook, nowMs: number): void {
+  const { move } = outlook;
+  if (move === null) return;
+  const { partition, seats, summary } = move;
+  outlook.move = null;
+  outlook.summary = summary;
+  cool(state, outlook, nowMs);
+  state.partitions.set(key, partition);
+  for (const peer of state.peers.values()) {
+    for (const record of peer.assignments.values()) {
+      if (record.modelKey !== key || record.state === 'failed') continue;
+      const isSeated = record.epoch === partition.epoch && seats[record.stage]?.includes(peer.id) === true;
+      if (!isSeated) record.retiresAtMs = nowMs + state.timing.lingerMs;
+    }
+  }
+}
+
+/** The next move for a better figure has to wait. */
+function cool(state: ClusterState, outlook: Outlook, nowMs: number): void {
+  if (nowMs - outlook.movedAtMs > CALM_AFTER_MS) outlook.moves = 0;
+  outlook.settledAtMs = nowMs + state.timing.cooldownMs * 2 ** Math.min(DOUBLINGS_MAX, outlook.moves);
+  outlook.moves += 1;
+  outlook.movedAtMs = nowMs;
+}
+
+/** A model is planned for when it is first complete, so that its plan has figures. */
+export function considerUnplanned(state: ClusterState, nowMs: number): void {
+  for (const [key, model] of state.models) {
+    const outlook = outlookOf(state, key);
+    if (
+      isWholeOnly(model) ||
+      outlook.note !== null ||
+      outlook.summary !== null ||
+      outlook.dueAtMs !== null ||
+      outlook.asked !== null
+    )
+      continue;
+    if (isComplete(state, key)) consider(state, key, nowMs, state.timing.settleMs);
+  }
+}

@@ -1,0 +1,41 @@
+/** How a model may be served: its operator's word, then what its callers agree on, then whatever is expected to do most. */
+import type { PlacementMode, PlanSummary } from '@shoal/protocol';
+import type { ClusterState, PlacementPolicy, ServedModel } from './cluster-state.ts';
+
+export interface Policy extends PlacementPolicy {
+  readonly cause: PlanSummary['cause'];
+}
+
+/** What a model's watchers wish for; undefined where none does, or where they differ. */
+export function wishFor(state: ClusterState, key: string): PlacementMode | undefined {
+  const wishes = new Set<PlacementMode>();
+  for (const peer of state.peers.values()) {
+    const wish = peer.watching.get(key);
+    if (wish !== undefined && wish !== null) wishes.add(wish);
+  }
+  const [only] = wishes;
+  return wishes.size === 1 ? only : undefined;
+}
+
+export function policyFor(state: ClusterState, key: string, { placement }: ServedModel): Policy {
+  const { mode = 'auto', stages } = placement;
+  if (mode !== 'auto' || stages !== undefined) return { ...placement, cause: 'operator' };
+  const wish = wishFor(state, key);
+  if (wish === undefined) return { ...placement, cause: 'cost' };
+  // Replicas that the operator wants are not a pipeline's.
+  const { replicas, ...rest } = placement;
+  const more = wish === 'pipeline' || replicas === undefined ? {} : { replicas };
+  return { ...rest, ...more, mode: wish, cause: 'caller' };
+}
+
+/** Whether only its operator's word or its nature keeps it whole. */
+export const isWholeOnly = ({ profile, placement }: ServedModel): boolean =>
+  profile === null || placement.mode === 'data' || placement.stages === 1;
+
+/** Whether the operator leaves open how it is served. */
+export const isFree = ({ placement: { mode = 'auto', stages } }: ServedModel): boolean =>
+  mode === 'auto' && stages === undefined;
+
+/** Most nodes for a stage. */
+export const replicasMaxOf = ({ mode, replicas }: PlacementPolicy): number =>
+  mode === 'pipeline' ? 1 : (replicas ?? Number.POSITIVE_INFINITY);
