@@ -26,6 +26,14 @@ describe('headers', () => {
     ['[MS5]', { encoding: 'palette8', bytes: 9 }, 'has 9 bytes, float32 [2, 3] as palette8 takes at least 10'],
     ['[MS5]', { encoding: 'palette8', shape: [HUGE, HUGE] }, 'has 24 bytes, float32 [2147483647, 2147483647] as'],
     ['[MS5]', { encoding: 'palette8', dtype: 'int32' }, 'is int32 [2, 3] as palette8, expected float32'],
+    ['[MS11]', { encoding: 'coded', bytes: 1 }, 'has 1 bytes, float32 [2, 3] as coded takes at least 2'],
+    ['[MS11]', { encoding: 'coded', dtype: 'string' }, 'is string [2, 3] as coded, expected numbers'],
+    [
+      '[MS11]',
+      { encoding: 'coded', shape: [4_194_305] },
+      'is float32 [4194305] as coded: coded tensors of 16777220 bytes',
+    ],
+    ['[MS11]', { encoding: 'coded', shape: [HUGE, HUGE] }, 'is float32 [2147483647, 2147483647] as coded: coded'],
     ['[MS6]', { name: '__proto__' }, 'has a name that is not allowed'],
   ])('%s %j is refused', (_, over, reason) => {
     const refused = header(over);
@@ -42,9 +50,18 @@ describe('headers', () => {
     ['[MS5]', { dtype: 'string' }],
     ['[MS5]', { dtype: 'string', bytes: 999 }],
     ['[MS5]', { encoding: 'palette8', bytes: 10 }],
+    ['[MS11]', { encoding: 'coded', dtype: 'int32', shape: [4_194_304], bytes: 2 }],
     ['[MS6]', { name: 'constructor' }],
   ])('%s %j is accepted', (_, over) => {
     expect(() => checkTensors([header(over)])).not.toThrow();
+  });
+
+  test('[MS11] coded tensors share one limit', () => {
+    const half = (name: string): TensorHeader => header({ name, encoding: 'coded', shape: [2_097_152] });
+    expect(() => checkTensors([half('a'), half('b')])).not.toThrow();
+    expect(() => checkTensors([half('a'), half('b'), header({ encoding: 'coded', shape: [] })])).toThrow(
+      'tensor "x" is float32 [] as coded: coded tensors of 16777220 bytes decoded, limit 16777216 bytes',
+    );
   });
 
   test('[MS6] a tensor listed twice is refused', () => {

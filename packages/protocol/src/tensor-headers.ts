@@ -5,17 +5,21 @@ import { MeshError } from './reasons.ts';
 import { elementCount } from './tensor.ts';
 
 const BYTES_PER_ELEMENT = { float32: 4, int32: 4, bool: 1 } as const;
-/** A string's length field; a palette's count and one index an element. */
+/** A string's length field; a palette's count and one index an element; a coded payload's version and form. */
 const STRING_BYTES_MIN = 4;
 const PALETTE_BYTES_MIN = 4;
+const CODED_BYTES_MIN = 2;
+/** Counted alike for every dtype: decoding works on words. */
+const CODED_ELEMENT_BYTES = 4;
 
 /**
- * Holds each tensor's bytes against its shape. Every element takes a byte or more in every encoding, so a message
- * never describes more elements than it has bytes, whatever its shapes claim.
+ * Holds each tensor's bytes against its shape. A few coded bytes may stand for many elements, all of them alike, so what
+ * a message's coded tensors take once decoded is bounded by itself: by what one message could carry undecoded.
  * @throws MeshError BAD_FRAME that names the tensor
  */
 export function checkTensors(headers: readonly TensorHeader[]): void {
   const names = new Set<string>();
+  let decodedBytes = 0;
   for (const { name, dtype, shape, encoding, bytes } of headers) {
     const bad = (what: string): MeshError => new MeshError('BAD_FRAME', `tensor "${name}" ${what}`);
     // Receivers put tensors into records by name; as a key this one would replace the record's prototype.
@@ -25,7 +29,14 @@ export function checkTensors(headers: readonly TensorHeader[]): void {
     // At most 2^31 to the 8th power: rounded when large, never infinite.
     const elements = elementCount(shape);
     const what = `${dtype} [${shape.join(', ')}] as ${encoding}`;
-    if (encoding === 'palette8') {
+    if (encoding === 'coded') {
+      if (dtype === 'string') throw bad(`is ${what}, expected numbers`);
+      if (bytes < CODED_BYTES_MIN) throw bad(`has ${bytes} bytes, ${what} takes at least ${CODED_BYTES_MIN}`);
+      decodedBytes += CODED_ELEMENT_BYTES * elements;
+      if (decodedBytes > DATA_MESSAGE_BYTES_MAX) {
+        throw bad(`is ${what}: coded tensors of ${decodedBytes} bytes decoded, limit ${DATA_MESSAGE_BYTES_MAX} bytes`);
+      }
+    } else if (encoding === 'palette8') {
       if (dtype !== 'float32') throw bad(`is ${what}, expected float32`);
       const least = PALETTE_BYTES_MIN + elements;
       if (bytes < least) throw bad(`has ${bytes} bytes, ${what} takes at least ${least}`);

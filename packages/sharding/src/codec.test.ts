@@ -2,7 +2,8 @@ import { seededRandom } from '@shoal/base';
 import { MeshError, type TensorData } from '@shoal/protocol';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decodeTensor, encodeTensor } from './codec.ts';
+import { decodeTensor } from './codec/coded-tensor.ts';
+import { encodeTensor } from './codec.ts';
 
 const bitsOf = (tensor: TensorData): unknown =>
   tensor.data instanceof Float32Array

@@ -1,5 +1,6 @@
 /**
- * How a tensor's elements are written on the wire. Both encodings here are lossless:
+ * How inputs and outputs are written on the wire; activations may go `coded` (codec/coded-tensor.ts). Both encodings here are
+ * lossless:
  *
  * - `raw`: elements row-major, float32 and int32 little-endian, bool one byte each; a string as a u32 length and UTF-8.
  * - `palette8`: a float32 tensor with at most 256 distinct values (a picture's pixels, say), as
@@ -23,22 +24,23 @@ const BYTES_PER_ELEMENT = { float32: 4, int32: 4, bool: 1 } as const;
 /** Encodes by the smallest encoding that loses nothing. `data` may be a view of the tensor's own memory. */
 export function encodeTensor(name: string, tensor: TensorData): EncodedTensor {
   const palette = tensor.dtype === 'float32' ? encodePalette(tensor.data as Float32Array) : undefined;
-  const data = palette ?? encodeRaw(tensor);
-  const header: TensorHeader = {
-    name,
-    dtype: tensor.dtype,
-    shape: [...tensor.shape],
-    encoding: palette === undefined ? 'raw' : 'palette8',
-    bytes: data.length,
-  };
-  return { header, data };
+  if (palette === undefined) return encodeRawTensor(name, tensor);
+  const { dtype, shape } = tensor;
+  return { header: { name, dtype, shape: [...shape], encoding: 'palette8', bytes: palette.length }, data: palette };
+}
+
+/** Encodes elements as they are. `data` may be a view of the tensor's own memory. */
+export function encodeRawTensor(name: string, tensor: TensorData): EncodedTensor {
+  const data = encodeRaw(tensor);
+  const { dtype, shape } = tensor;
+  return { header: { name, dtype, shape: [...shape], encoding: 'raw', bytes: data.length }, data };
 }
 
 /**
  * Decodes; the result owns its memory.
  * @throws MeshError BAD_FRAME that names the tensor and the sizes at odds
  */
-export function decodeTensor({ header, data }: EncodedTensor): TensorData {
+export function decodePlainTensor({ header, data }: EncodedTensor): TensorData {
   const elements = elementCount(header.shape);
   if (!Number.isSafeInteger(elements) || elements > DATA_MESSAGE_BYTES_MAX) {
     throw bad(header, `${elements} elements, limit ${DATA_MESSAGE_BYTES_MAX}`);

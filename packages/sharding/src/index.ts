@@ -33,7 +33,10 @@ export {
 export type { Prediction } from './placement/predict.ts';
 export { stageMemoryBytes, type LayerRange, type ModelProfile } from './placement/profile.ts';
 export { replicate, type ModelDemand, type NodeSupply } from './replicate.ts';
-export { decodeTensor, encodeTensor } from './codec.ts';
+export { encodeTensor } from './codec.ts';
+export { CODECS, codecName, INT_BITS, type CodecSpec, type IntBits } from './codec/codec-spec.ts';
+export { decodeTensor, encodeActivation, encodeQuantized } from './codec/coded-tensor.ts';
+export { REFERENCE_KERNELS, type CodecKernels } from './codec/kernels.ts';
 export { checkInputs, rowsOf, signatureOf, type CheckedInputs } from './request-inputs.ts';
 export type { Link, Links, NodeProfile } from './placement/mesh.ts';
 export { leastFetchBytes, provenOptimum } from './placement/optimum.ts';

@@ -1,0 +1,172 @@
+/**
+ * Float32 as integers of a few bits with a scale per group, entropy coded or packed. After the payload's two first bytes:
+ *
+ *   [ u8 bits ][ u8 flags ][ i16 top ][ u32 outliers ][ u32 scale bytes ][ scales ][ outliers ][ integers ]
+ *
+ * flags: 1 the integers are entropy coded (symbols.ts), else packed (pack.ts); 2 the scales are entropy coded, else a byte
+ * each; 4 elements may be negative. A scale is how many quarter octaves a group's range lies below the `top`.
+ * Outliers: all positions (u32, ascending), then all values (f16), which replace what the integers say there.
+ */
+import type { IntBits } from './codec-spec.ts';
+import { fromF16 } from './f16.ts';
+import { groupsOf, type Groups } from './groups.ts';
+import type { CodecKernels } from './kernels.ts';
+import { corrupt, type PayloadReader, type PayloadWriter } from './payload.ts';
+import type { Levels, Maxima } from './quantize.ts';
+import {
+  inverseOf,
+  MAGNITUDE_MAX,
+  MAGNITUDE_MIN,
+  SCALE_BELOW_MAX,
+  SCALE_TOP_MAX,
+  SCALE_TOP_MIN,
+  scaleExponent,
+  stepOf,
+} from './scale.ts';
+import { decodeSymbols, encodeSymbols } from './symbols.ts';
+
+const FLAG_ENTROPY = 1;
+const FLAG_SCALES_ENTROPY = 2;
+const FLAG_SIGNED = 4;
+const NO_NEIGHBOURS = { left: 0xffff_ffff, up: 0xffff_ffff, start: 0 };
+
+/** Levels of so many bits: symmetric around zero, or all of them above it. */
+export const levelsOf = (bits: number, signed: boolean): Levels =>
+  signed ? { levels: 2 ** (bits - 1) - 1, zero: 2 ** (bits - 1) - 1 } : { levels: 2 ** bits - 1, zero: 0 };
+
+/** A tensor between the device that quantized it and the entropy coder. */
+export interface Quantized {
+  readonly bits: IntBits;
+  readonly signed: boolean;
+  readonly scales: Scales;
+  /** One byte an element. */
+  readonly stored: Uint8Array;
+}
+
+/** Ranges of the groups: `range(top - below[group])`. */
+export interface Scales {
+  readonly top: number;
+  readonly below: Uint8Array;
+}
+
+/** Nothing for tensors that are not quantized: with NaN, an infinity, or a largest magnitude out of bounds. */
+export function scalesOf({ magnitudeBits }: Maxima): Scales | undefined {
+  const greatest = magnitudeBits.reduce((a, b) => Math.max(a, b), 0);
+  const below = new Uint8Array(magnitudeBits.length);
+  if (greatest === 0) return { top: 0, below };
+  const magnitude = new Float32Array(Uint32Array.of(greatest).buffer)[0] as number;
+  // A comparison with NaN is false.
+  if (!(magnitude >= MAGNITUDE_MIN && magnitude <= MAGNITUDE_MAX)) return undefined;
+  const top = scaleExponent(greatest);
+  // A group of zeros has any scale; this one is certain to occur.
+  for (const [group, bits] of magnitudeBits.entries()) {
+    below[group] = bits === 0 ? 0 : Math.min(SCALE_BELOW_MAX, top - scaleExponent(bits));
+  }
+  return { top, below };
+}
+
+const perGroup = (
+  { top, below }: Scales,
+  of: (exponent: number, levels: number) => number,
+  { levels }: Levels,
+): Float32Array => Float32Array.from(below, (octaves) => of(top - octaves, levels));
+
+/** @returns nothing for tensors that only a lossless codec carries */
+export function quantizeTensor(
+  values: Float32Array,
+  shape: readonly number[],
+  bits: IntBits,
+  kernels: CodecKernels,
+): Quantized | undefined {
+  const groups = groupsOf(shape);
+  const maxima = kernels.groupMaxima(values, groups);
+  const scales = scalesOf(maxima);
+  if (scales === undefined) return undefined;
+  const levels = levelsOf(bits, maxima.signed);
+  const stored = kernels.quantize(values, groups, perGroup(scales, inverseOf, levels), levels);
+  return { bits, signed: maxima.signed, scales, stored };
+}
+
+export function writeQuantized(
+  writer: PayloadWriter,
+  { bits, signed, scales, stored }: Quantized,
+  shape: readonly number[],
+  entropy: boolean,
+  kernels: CodecKernels,
+): void {
+  const groups = groupsOf(shape);
+  const coded = entropy
+    ? smaller(encodeSymbols(stored, neighboursOf(groups, bits, signed), kernels), groups, bits)
+    : undefined;
+  const below = entropy ? encodeSymbols(scales.below, NO_NEIGHBOURS, kernels) : scales.below;
+  const scalesCoded = below.length < scales.below.length;
+  const told = scalesCoded ? below : scales.below;
+  const flags =
+    (coded === undefined ? 0 : FLAG_ENTROPY) | (scalesCoded ? FLAG_SCALES_ENTROPY : 0) | (signed ? FLAG_SIGNED : 0);
+  writer.u8(bits).u8(flags).i16(scales.top).u32(0).u32(told.length).bytes(told);
+  writer.bytes(coded ?? kernels.packBits(stored, bits));
+}
+
+/** Entropy coding that does not pay is left out. */
+const smaller = (coded: Uint8Array, { elements }: Groups, bits: number): Uint8Array | undefined =>
+  coded.length < packedBytes(elements, bits) ? coded : undefined;
+
+const packedBytes = (elements: number, bits: number): number => Math.ceil((elements * bits) / 8);
+
+const neighboursOf = ({ left, up }: Groups, bits: number, signed: boolean) => ({
+  left,
+  up,
+  start: levelsOf(bits, signed).zero,
+});
+
+/** @throws MeshError BAD_FRAME */
+export function readQuantized(reader: PayloadReader, shape: readonly number[], kernels: CodecKernels): Float32Array {
+  const groups = groupsOf(shape);
+  const bits = reader.u8();
+  if (bits < 2 || bits > 8) throw corrupt(`integers of ${bits} bits, limit 2 to 8`);
+  const flags = reader.u8();
+  if (flags > (FLAG_ENTROPY | FLAG_SCALES_ENTROPY | FLAG_SIGNED)) throw corrupt(`unknown flags ${flags}`);
+  const signed = (flags & FLAG_SIGNED) !== 0;
+  const levels = levelsOf(bits, signed);
+  const top = reader.i16();
+  if (top < SCALE_TOP_MIN || top > SCALE_TOP_MAX) {
+    throw corrupt(`scale of ${top} quarter octaves, limit ${SCALE_TOP_MIN} to ${SCALE_TOP_MAX}`);
+  }
+  const outliers = reader.u32();
+  if (outliers > groups.elements) throw corrupt(`${outliers} outliers of ${groups.elements} elements`);
+  const told = reader.bytes(reader.u32());
+  const below = (flags & FLAG_SCALES_ENTROPY) === 0 ? told : decodeSymbols(told, groups.count, NO_NEIGHBOURS, kernels);
+  if (below.length !== groups.count) throw corrupt(`${below.length} scales of ${groups.count} groups`);
+  if (below.some((octaves) => octaves > SCALE_BELOW_MAX)) throw corrupt(`scale below ${SCALE_BELOW_MAX}`);
+  const positions = reader.bytes(4 * outliers);
+  const exact = reader.bytes(2 * outliers);
+  const body = reader.rest();
+  const stored =
+    (flags & FLAG_ENTROPY) === 0
+      ? unpack(body, groups, bits, kernels)
+      : decodeSymbols(body, groups.elements, neighboursOf(groups, bits, signed), kernels);
+  const values = kernels.dequantize(stored, groups, perGroup({ top, below }, stepOf, levels), levels);
+  setOutliers(values, positions, exact);
+  return values;
+}
+
+function unpack(body: Uint8Array, { elements }: Groups, bits: number, kernels: CodecKernels): Uint8Array {
+  const bytes = packedBytes(elements, bits);
+  if (body.length !== bytes)
+    throw corrupt(`${body.length} bytes of integers, ${elements} of ${bits} bits take ${bytes}`);
+  return kernels.unpackBits(body, bits, elements);
+}
+
+function setOutliers(values: Float32Array, positions: Uint8Array, exact: Uint8Array): void {
+  const where = new DataView(positions.buffer, positions.byteOffset, positions.byteLength);
+  const what = new DataView(exact.buffer, exact.byteOffset, exact.byteLength);
+  let before = -1;
+  for (let i = 0; 4 * i < positions.length; i++) {
+    const position = where.getUint32(4 * i, true);
+    if (position <= before || position >= values.length) {
+      throw corrupt(`outlier ${i} at ${position} after ${before}, limit ${values.length - 1}`);
+    }
+    values[position] = fromF16(what.getUint16(2 * i, true));
+    before = position;
+  }
+}

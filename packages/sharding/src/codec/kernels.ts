@@ -1,0 +1,29 @@
+/**
+ * The inner loops of the codecs as a port. `REFERENCE_KERNELS` is the plain meaning of each; accelerated ones (WebAssembly,
+ * say) give the same bits, so what one side encodes with any of them the other decodes with any other.
+ */
+import { packBits, unpackBits } from './pack.ts';
+import { dequantize, groupMaxima, quantize } from './quantize.ts';
+import { countPairs, decodeRans, encodeRans } from './rans.ts';
+
+export interface CodecKernels {
+  readonly groupMaxima: typeof groupMaxima;
+  readonly quantize: typeof quantize;
+  readonly dequantize: typeof dequantize;
+  readonly packBits: typeof packBits;
+  readonly unpackBits: typeof unpackBits;
+  readonly countPairs: typeof countPairs;
+  readonly encodeRans: typeof encodeRans;
+  readonly decodeRans: typeof decodeRans;
+}
+
+export const REFERENCE_KERNELS: CodecKernels = {
+  groupMaxima,
+  quantize,
+  dequantize,
+  packBits,
+  unpackBits,
+  countPairs,
+  encodeRans,
+  decodeRans,
+};
