@@ -12,6 +12,7 @@ const START_DEADLINE_MS = 90_000;
 export interface Server {
   readonly url: string;
   readonly rest: string;
+  readonly grpc: string;
   readonly joinLink: string;
   readonly clientToken: string;
   readonly adminToken: string;
@@ -35,10 +36,19 @@ export interface ServerOptions {
 
 export async function startServer({ nodes, origins = '', models }: ServerOptions): Promise<Server> {
   const stateFolder = await mkdtemp(join(tmpdir(), 'shoal-e2e-'));
-  const args = ['--import', 'tsx', MAIN, 'serve', '--port', '0', '--rest-port', '0', '--nodes', String(nodes)];
+  const args = ['--import', 'tsx', MAIN, 'serve', '--port', '0', '--rest-port', '0', '--grpc-port', '0'];
   const child = spawn(
     process.execPath,
-    [...args, '--state', stateFolder, '--origins', origins, ...(models === undefined ? [] : ['--models', models])],
+    [
+      ...args,
+      '--nodes',
+      String(nodes),
+      '--state',
+      stateFolder,
+      '--origins',
+      origins,
+      ...(models === undefined ? [] : ['--models', models]),
+    ],
     {
       stdio: ['ignore', 'pipe', 'inherit'],
     },
@@ -65,6 +75,7 @@ export async function startServer({ nodes, origins = '', models }: ServerOptions
   return {
     url: new URL(address('join')).origin,
     rest: address('rest'),
+    grpc: address('grpc'),
     joinLink: address('join'),
     playground: address('playground'),
     admin: address('admin'),

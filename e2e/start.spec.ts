@@ -23,6 +23,7 @@ test.describe('shoal serve', () => {
           server.lines.filter((line) => line.startsWith(`${word} `) && /\shttps?:\/\/\S+$/.test(line)),
         ).toHaveLength(1);
       }
+      expect(server.grpc).toMatch(/^localhost:\d+$/);
       const { stdout } = await run('bash', ['-c', `${server.curl} -s`]);
       expect(JSON.parse(stdout)).toEqual({ predictions: [2.5, 3, 4.5] });
       expect((await fetch(`${server.url}/readyz`)).status).toBe(200);
@@ -65,6 +66,11 @@ test.describe('shoal serve', () => {
       [['--models', '/nowhere'], '--models /nowhere cannot be read'],
       [['--origins', 'app.example'], '--origins has "app.example"'],
       [['--port', String(port), '--nodes', '0'], `--port ${port} is taken by another program`],
+      [['--port', '0', '--rest-port', String(port), '--nodes', '0'], `--rest-port ${port} is taken by another program`],
+      [
+        ['--port', '0', '--rest-port', '0', '--grpc-port', String(port), '--nodes', '0'],
+        `--grpc-port ${port} is taken by another program`,
+      ],
     ] as const) {
       const { status, stderr } = spawnSync(
         process.execPath,

@@ -125,6 +125,14 @@ await writeServing('half_plus_two', {
   ]),
 });
 
+await writeServing('my_model', {
+  golden: await makeVectors(join(modelsDir, 'my_model/1'), [
+    { input: { dtype: 'float32', shape: [1, 3], data: [1, 2, 3] } },
+    { input: { dtype: 'float32', shape: [2, 3], data: [0, 0, 0, -1, 0.5, 100] } },
+    { input: noise([8, 3], 3, -10, 10) },
+  ]),
+});
+
 const [first = 0, ...others] = await leastSureDigits(join(modelsDir, 'digits/1'), 4);
 await writeServing('digits', {
   classNames: ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'],

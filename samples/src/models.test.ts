@@ -47,7 +47,7 @@ describe.each(['cpu', 'wasm'] as const)('on %s', (backend) => {
   });
 
   // The plain cpu backend takes a second or more for each picture of mobilenet_v2; one vector of it is enough.
-  test.each(['half_plus_two', 'digits', 'mobilenet_v2', 'sentence_encoder'])(
+  test.each(['half_plus_two', 'digits', 'mobilenet_v2', 'sentence_encoder', 'my_model'])(
     '%s gives its golden outputs',
     async (name) => {
       const serving = await readServing(name);

@@ -25,10 +25,10 @@ async function contents(): Promise<Record<string, string>> {
 }
 
 describe('prepareSampleModels', () => {
-  test('lays out four models, and leaves nothing else', async () => {
+  test('lays out five models, and leaves nothing else', async () => {
     const prepared = await prepareSampleModels(repository);
     expect(prepared).toEqual(
-      ['half_plus_two', 'digits', 'mobilenet_v2', 'sentence_encoder'].map((name) => ({
+      ['half_plus_two', 'digits', 'mobilenet_v2', 'sentence_encoder', 'my_model'].map((name) => ({
         name,
         version: 1,
         path: join(repository, name, '1'),
@@ -45,6 +45,9 @@ describe('prepareSampleModels', () => {
       'mobilenet_v2/1/group1-shard1of1',
       'mobilenet_v2/1/model.json',
       'mobilenet_v2/serving.json',
+      'my_model/1/model.json',
+      'my_model/1/weights.bin',
+      'my_model/serving.json',
       ...Array.from({ length: 7 }, (_, i) => `sentence_encoder/1/group1-shard${i + 1}of7`),
       'sentence_encoder/1/model.json',
       'sentence_encoder/serving.json',
@@ -101,7 +104,7 @@ describe('a repository in which something is wrong', () => {
     const after = await contents();
     const setAside = Object.fromEntries(Object.entries(after).filter(([path]) => path.startsWith('.')));
     expect(Object.fromEntries(Object.entries(after).filter(([path]) => !path.startsWith('.')))).toEqual(whole);
-    expect(prepared.map((model) => model.reused)).toEqual([true, false, true, true]);
+    expect(prepared.map((model) => model.reused)).toEqual([true, false, true, true, true]);
     return setAside;
   }
 

@@ -9,7 +9,7 @@ import { sentenceEncoder } from './sentence-encoder.ts';
 const MODELS_DIR = fileURLToPath(new URL('../models', import.meta.url));
 
 /**
- * Prepares `half_plus_two`, `digits`, `mobilenet_v2` and `sentence_encoder` in `targetDir`, which is made if need be.
+ * Prepares `half_plus_two`, `digits`, `mobilenet_v2`, `sentence_encoder` and `my_model` in `targetDir`, which is made if need be.
  * Models that stand there whole are recognised by their digests and left alone. Rejects with the file system's error or,
  * where an installed package is not the one expected, with an error that names the file.
  */
@@ -22,6 +22,7 @@ export async function prepareSampleModels(
     committedModel('digits'),
     nsfwSample('mobilenet_v2'),
     encoderSample(),
+    committedModel('my_model'),
   ]);
   const prepared: PreparedModel[] = [];
   for (const model of models) prepared.push(await placeModel(model, targetDir, options.log));

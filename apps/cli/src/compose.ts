@@ -18,13 +18,20 @@ export interface Shoal {
   readonly coordinator: Coordinator;
   readonly gateway: Gateway;
   /** Where people and programs find it. */
-  readonly links: { readonly join: string; readonly playground: string; readonly admin: string; readonly rest: string };
+  readonly links: {
+    readonly join: string;
+    readonly playground: string;
+    readonly admin: string;
+    readonly rest: string;
+    /** Such as `localhost:8500`. */
+    readonly grpc: string;
+  };
   close(): Promise<void>;
 }
 
 /** Starts everything; nothing is left running when a part cannot start. @throws UsageError for what the user can mend */
 export async function startShoal(options: ServeOptions, log: (line: string) => void): Promise<Shoal> {
-  const { stateFolder, host, port, restPort } = options;
+  const { stateFolder, host, port } = options;
   await mkdir(stateFolder, { recursive: true });
   const modelsFolder = await modelsOf(options, log);
   const pagesFolder = await ensurePages(log);
@@ -33,24 +40,26 @@ export async function startShoal(options: ServeOptions, log: (line: string) => v
     for (const end of closing.splice(0).reverse()) await end();
   };
   try {
-    const coordinator = await clearly(`--port ${port}`, () =>
-      startCoordinator({
-        host,
-        port,
-        modelsFolder,
-        stateFolder: join(stateFolder, 'state'),
-        pagesFolder,
-        pictures: samplePictures(),
-        origins: options.origins,
-        log,
-      }),
+    const coordinator = await clearly(
+      () => `--port ${port}`,
+      () =>
+        startCoordinator({
+          host,
+          port,
+          modelsFolder,
+          stateFolder: join(stateFolder, 'state'),
+          pagesFolder,
+          pictures: samplePictures(),
+          origins: options.origins,
+          log,
+        }),
     );
     closing.push(() => coordinator.close());
     const nodes = await embed(options, coordinator, log);
     closing.push(() => nodes.stop());
     const mesh = await connect({ url: coordinator.url, token: await coordinator.invite('client', 365 * DAY_SECONDS) });
     closing.push(() => mesh.close());
-    const gateway = await clearly(`--rest-port ${restPort}`, () => openGateway(mesh, coordinator, options));
+    const gateway = await openGateway(mesh, coordinator, options);
     closing.push(() => gateway.close());
     return { coordinator, gateway, links: await linksOf(options, coordinator, gateway), close };
   } catch (error) {
@@ -90,13 +99,14 @@ async function embed(
   return startEmbeddedNodes(orders, log);
 }
 
-function openGateway(mesh: Mesh, coordinator: Coordinator, { host, restPort }: ServeOptions): Promise<Gateway> {
-  return startGateway({
-    mesh,
-    host,
-    restPort,
-    models: async () => coordinator.models().map(modelStatus),
-  });
+function openGateway(
+  mesh: Mesh,
+  coordinator: Coordinator,
+  { host, restPort, grpcPort }: ServeOptions,
+): Promise<Gateway> {
+  const models = async () => coordinator.models().map(modelStatus);
+  const flagOf = (port: number): string => (port === grpcPort ? `--grpc-port ${port}` : `--rest-port ${port}`);
+  return clearly(flagOf, () => startGateway({ mesh, host, restPort, grpcPort, models }));
 }
 
 async function linksOf({ host }: ServeOptions, coordinator: Coordinator, gateway: Gateway): Promise<Shoal['links']> {
@@ -112,6 +122,7 @@ async function linksOf({ host }: ServeOptions, coordinator: Coordinator, gateway
     playground: `${base}/playground#token=${await coordinator.invite('client', DAY_SECONDS)}`,
     admin: `${base}/admin#token=${await coordinator.invite('admin', DAY_SECONDS)}`,
     rest: rest.origin,
+    grpc: `${shown}:${gateway.grpcAddress?.split(':').at(-1)}`,
   };
 }
 
@@ -121,11 +132,12 @@ function lanAddress(): string {
 }
 
 /** A port that is taken is the user's to mend, and says so. */
-async function clearly<T>(flag: string, start: () => Promise<T>): Promise<T> {
+async function clearly<T>(flagOf: (port: number) => string, start: () => Promise<T>): Promise<T> {
   try {
     return await start();
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const flag = flagOf(error instanceof Error && 'port' in error ? Number(error.port) : 0);
     if (code === 'EADDRINUSE')
       throw new UsageError(`${flag} is taken by another program: choose another, or end that one`, { cause: error });
     if (code === 'EACCES')

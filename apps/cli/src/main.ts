@@ -11,10 +11,11 @@ const program = quiet(new Command('shoal').description('Shoal turns open browser
 
 // Each command loads its own parts: `shoal model list` needs neither WebRTC nor TensorFlow.js.
 quiet(program.command('serve'))
-  .description('start a coordinator with pages, REST and embedded nodes')
+  .description('start a coordinator with pages, REST, gRPC and embedded nodes')
   .option('--host <address>', 'address to listen on (SHOAL_HOST, default 127.0.0.1; 0.0.0.0 for the whole network)')
   .option('--port <n>', 'port of the coordinator and the pages (SHOAL_PORT, default 8080)')
   .option('--rest-port <n>', 'port of the REST gateway (SHOAL_REST_PORT, default 8501)')
+  .option('--grpc-port <n>', 'port of the gRPC gateway (SHOAL_GRPC_PORT, default 8500)')
   .option('--nodes <n>', 'embedded nodes (SHOAL_NODES, default 2; 0 for none)')
   .option('--models <folder>', 'model repository (SHOAL_MODELS, default: the sample models)')
   .option('--origins <list>', 'other origins whose pages may join (SHOAL_ORIGINS), separated by commas')

@@ -6,6 +6,7 @@ export interface ServeOptions {
   readonly host: string;
   readonly port: number;
   readonly restPort: number;
+  readonly grpcPort: number;
   /** Embedded nodes, processes of this machine; 0 for none. */
   readonly nodes: number;
   /** A model repository of the user's; without one the sample models are served. */
@@ -21,6 +22,7 @@ export interface ServeFlags {
   readonly host?: string;
   readonly port?: string;
   readonly restPort?: string;
+  readonly grpcPort?: string;
   readonly nodes?: string;
   readonly models?: string;
   readonly state?: string;
@@ -33,6 +35,7 @@ export function readServeOptions(flags: ServeFlags, environment: NodeJS.ProcessE
     host: flags.host ?? environment['SHOAL_HOST'] ?? '127.0.0.1',
     port: wholeNumber('--port', flags.port ?? environment['SHOAL_PORT'], 8080, 65_535),
     restPort: wholeNumber('--rest-port', flags.restPort ?? environment['SHOAL_REST_PORT'], 8501, 65_535),
+    grpcPort: wholeNumber('--grpc-port', flags.grpcPort ?? environment['SHOAL_GRPC_PORT'], 8500, 65_535),
     nodes: wholeNumber('--nodes', flags.nodes ?? environment['SHOAL_NODES'], 2, NODES_MAX),
     modelsFolder: flags.models ?? environment['SHOAL_MODELS'],
     origins: origins(flags.origins ?? environment['SHOAL_ORIGINS'] ?? ''),

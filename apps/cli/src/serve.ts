@@ -41,6 +41,7 @@ function announcement({ coordinator, links }: Shoal): string[] {
     `playground  ${links.playground}`,
     `admin       ${links.admin}`,
     `rest        ${links.rest}`,
+    `grpc        ${links.grpc}`,
     '',
     `curl -d '{"instances": [1.0, 2.0, 5.0]}' ${links.rest}/v1/models/half_plus_two:predict`,
     '',

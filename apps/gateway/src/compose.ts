@@ -5,6 +5,9 @@ import { systemClock } from '@shoal/base/system';
 import type { Mesh } from '@shoal/mesh/client';
 import { BodyBudget } from './body-budget.ts';
 import { DecodePool } from './decode-pool.ts';
+import type { ReloadModels } from './grpc/model-config.ts';
+import { openGrpc } from './grpc/open.ts';
+import type { GrpcServer } from './grpc/server.ts';
 import { unbatched } from './inference.ts';
 import type { ModelDirectory } from './model-directory.ts';
 import { ModelHandles } from './model-handles.ts';
@@ -31,7 +34,11 @@ export interface GatewayOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly restPort: number;
-  /** Of one request body, unpacked; 64 MiB by default. */
+  /** 0 takes a free one; without it there is no gRPC. */
+  readonly grpcPort?: number;
+  /** What `HandleReloadConfigRequest` does; without it that is refused as UNIMPLEMENTED. */
+  readonly reload?: ReloadModels;
+  /** Of one request body, unpacked, or of one gRPC message; 64 MiB by default. */
   readonly bodyBytesMax?: number;
   /** From a request's body to its result, 30,000 ms by default. */
   readonly timeoutMs?: number;
@@ -42,11 +49,13 @@ export interface GatewayOptions {
 export interface Gateway {
   /** Such as `http://127.0.0.1:8501`. */
   readonly restUrl: string;
+  /** Such as `127.0.0.1:8500`; null without gRPC. */
+  readonly grpcAddress: string | null;
   /** Takes no new requests, ends those under way with their results, then closes. */
   close(): Promise<void>;
 }
 
-/** @throws Node's error for a port that is taken */
+/** @throws Node's error for a port that is taken, which names it */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { mesh, models, host, restPort, cors = false } = options;
   const { bodyBytesMax = BODY_BYTES_MAX, timeoutMs = TIMEOUT_MS } = options;
@@ -57,18 +66,31 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const inference = unbatched;
   const api = new RestApi({ mesh, handles, models, decoder, inference, budget, clock, bodyBytesMax, timeoutMs, cors });
   const app = createServer(api);
-  await app.listen({ host, port: restPort });
+  let grpc: GrpcServer | null = null;
+  const close = async (): Promise<void> => {
+    // A client that neither reads nor ends would hold the door open for as long as a request may take.
+    const force = setTimeout(() => app.server.closeAllConnections(), CLOSE_GRACE_MS);
+    await Promise.all([app.close(), grpc?.close()]);
+    clearTimeout(force);
+    handles.close();
+    await decoder.close();
+  };
+  try {
+    await app.listen({ host, port: restPort });
+    if (options.grpcPort !== undefined) {
+      const { grpcPort: port, reload } = options;
+      grpc = await openGrpc({ handles, models, inference, reload, budget, clock, host, port, bodyBytesMax, timeoutMs });
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
   const { port } = app.server.address() as AddressInfo;
   const shownHost = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
+  const authority = shownHost.includes(':') ? `[${shownHost}]` : shownHost;
   return {
-    restUrl: `http://${shownHost.includes(':') ? `[${shownHost}]` : shownHost}:${port}`,
-    close: async () => {
-      // A client that neither reads nor ends would hold the door open for as long as a request may take.
-      const force = setTimeout(() => app.server.closeAllConnections(), CLOSE_GRACE_MS);
-      await app.close();
-      clearTimeout(force);
-      handles.close();
-      await decoder.close();
-    },
+    restUrl: `http://${authority}:${port}`,
+    grpcAddress: grpc === null ? null : `${authority}:${grpc.port}`,
+    close,
   };
 }

@@ -3,7 +3,7 @@ import type { DType, ModelInfo, TensorSpec } from '@shoal/protocol';
 import type { ModelStatus } from './model-directory.ts';
 import { jsonAnswer, RestError, type RestAnswer } from './rest-answer.ts';
 import type { ModelSpec } from './route.ts';
-import { RPC_STATUS } from './rpc-status.ts';
+import { RPC_STATUS, type RpcStatus } from './rpc-status.ts';
 
 const DATA_TYPES: Readonly<Record<DType, string>> = {
   float32: 'DT_FLOAT',
@@ -17,7 +17,15 @@ const DATA_TYPES: Readonly<Record<DType, string>> = {
  * `GetModelStatusImpl` does: it looks at names and versions alone.
  * @throws RestError 404
  */
-export function statusAnswer({ name, version }: ModelSpec, statuses: readonly ModelStatus[]): RestAnswer {
+export function statusAnswer(spec: ModelSpec, statuses: readonly ModelStatus[]): RestAnswer {
+  return jsonAnswer(200, { model_version_status: statusesOf(spec, statuses).map(versionStatus) }, 1);
+}
+
+/**
+ * Of the version asked for, or of all, newest first.
+ * @throws RestError 404
+ */
+export function statusesOf({ name, version }: ModelSpec, statuses: readonly ModelStatus[]): ModelStatus[] {
   const found = statuses
     .filter((status) => status.model === name && (version === undefined || status.version === version))
     .sort((a, b) => b.version - a.version);
@@ -29,16 +37,19 @@ export function statusAnswer({ name, version }: ModelSpec, statuses: readonly Mo
         : `Could not find version ${version} of model ${name}`,
     );
   }
-  return jsonAnswer(200, { model_version_status: found.map(versionStatus) }, 1);
+  return found;
 }
 
 const versionStatus = (status: ModelStatus): object => ({
   version: String(status.version),
   state: status.state,
-  status: {
-    error_code: status.code === null ? (status.reason === null ? 'OK' : 'UNKNOWN') : RPC_STATUS[status.code],
-    error_message: status.code === null ? (status.reason ?? '') : `${status.code}: ${status.reason ?? ''}`,
-  },
+  status: statusProto(status),
+});
+
+/** Why a version is in its state, as a `StatusProto`. */
+export const statusProto = ({ code, reason }: ModelStatus): { error_code: RpcStatus; error_message: string } => ({
+  error_code: code === null ? (reason === null ? 'OK' : 'UNKNOWN') : RPC_STATUS[code],
+  error_message: code === null ? (reason ?? '') : `${code}: ${reason ?? ''}`,
 });
 
 /**

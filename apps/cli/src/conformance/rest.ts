@@ -1,6 +1,6 @@
 /** How clauses look at REST answers. */
+import type { HttpReply } from '@shoal/gateway/testing';
 import { expect } from 'vitest';
-import type { HttpReply } from './http-call.ts';
 
 /** The status and the message of an error, whose body is nothing else. */
 export function expectError({ status, headers, body }: HttpReply, expected: number, text: string | RegExp): void {

@@ -4,14 +4,23 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startGateway, type Gateway, type GatewayOptions } from '@shoal/gateway';
+import {
+  GrpcClient,
+  HttpClient,
+  type HttpCall,
+  type HttpReply,
+  type Message,
+  type RpcOptions,
+  type RpcReply,
+} from '@shoal/gateway/testing';
 import { connect, type Mesh } from '@shoal/mesh/client';
 import { contribute } from '@shoal/mesh/node';
 import { startCoordinator, type Coordinator } from '@shoal/signaling';
 import { modelStatus } from '../model-directory.ts';
 import { GRAPH_MODELS, writeGraphModel } from './graph-models.ts';
-import { httpCall, type HttpCall, type HttpReply } from './http-call.ts';
 
 const SAMPLES = fileURLToPath(new URL('../../../../samples/models', import.meta.url));
+const SAMPLE_MODELS = ['half_plus_two', 'my_model'];
 const NODES = ['one', 'two'];
 
 export interface Scene {
@@ -24,6 +33,10 @@ export interface Scene {
   readonly http: (path: string, call?: HttpCall) => Promise<HttpReply>;
   /** POST of a body to `/v1/models/<path>`. */
   readonly post: (path: string, body: string | Uint8Array, headers?: Record<string, string>) => Promise<HttpReply>;
+  /** A call by the client's own definitions, such as `PredictionService/Predict`, with a deadline of 10 s. */
+  readonly grpc: (method: string, request: Message, options?: RpcOptions) => Promise<RpcReply>;
+  /** The same to another gateway. */
+  readonly grpcOf: (gateway: Gateway, method: string, request: Message, options?: RpcOptions) => Promise<RpcReply>;
   /** Another gateway of the same mesh, for the length of `use`. */
   readonly withGateway: (options: Partial<GatewayOptions>, use: (gateway: Gateway) => Promise<void>) => Promise<void>;
   /** Resolves once this version, or any of the model, is held by every node. */
@@ -34,7 +47,7 @@ export interface Scene {
 export async function startScene(): Promise<Scene> {
   const folder = await mkdtemp(join(tmpdir(), 'shoal-conformance-'));
   const modelsFolder = join(folder, 'models');
-  await cp(join(SAMPLES, 'half_plus_two'), join(modelsFolder, 'half_plus_two'), { recursive: true });
+  for (const name of SAMPLE_MODELS) await cp(join(SAMPLES, name), join(modelsFolder, name), { recursive: true });
   for (const [name, spec] of Object.entries(GRAPH_MODELS)) await writeGraphModel(modelsFolder, name, 1, spec);
   const coordinator = await startCoordinator({
     host: '127.0.0.1',
@@ -55,16 +68,28 @@ export async function startScene(): Promise<Scene> {
       models: async () => coordinator.models().map(modelStatus),
       host: '127.0.0.1',
       restPort: 0,
+      grpcPort: 0,
       ...options,
     });
   const gateway = await open({});
+  const http = new HttpClient(gateway.restUrl);
+  const grpc = new GrpcClient(gateway.grpcAddress ?? '');
   const scene: Scene = {
     coordinator,
     mesh,
     gateway,
     modelsFolder,
-    http: (path, call = {}) => httpCall(gateway.restUrl, path, call),
-    post: (path, body, headers = {}) => scene.http(`/v1/models/${path}`, { method: 'POST', body, headers }),
+    http: (path, call) => http.call(path, call),
+    post: (path, body, headers) => http.post(`/v1/models/${path}`, body, headers),
+    grpc: (method, request, options) => grpc.call(method, request, options),
+    grpcOf: async (other, method, request, options) => {
+      const client = new GrpcClient(other.grpcAddress ?? '');
+      try {
+        return await client.call(method, request, options);
+      } finally {
+        client.close();
+      }
+    },
     withGateway: async (options, use) => {
       const other = await open(options);
       try {
@@ -84,6 +109,8 @@ export async function startScene(): Promise<Scene> {
       while (!isServed()) await new Promise((resolve) => setTimeout(resolve, 20));
     },
     close: async () => {
+      http.close();
+      grpc.close();
       await gateway.close();
       await mesh.close();
       for (const node of nodes) await node.stop();
@@ -91,6 +118,6 @@ export async function startScene(): Promise<Scene> {
       await rm(folder, { recursive: true, force: true });
     },
   };
-  for (const name of ['half_plus_two', ...Object.keys(GRAPH_MODELS)]) await scene.untilServed(name);
+  for (const name of [...SAMPLE_MODELS, ...Object.keys(GRAPH_MODELS)]) await scene.untilServed(name);
   return scene;
 }

@@ -1,9 +1,21 @@
 /** The sections in the order of the page. */
 import type { Section } from './clause.ts';
+import { grpcErrors } from './sections/grpc-errors.ts';
+import { grpcPredict } from './sections/grpc-predict.ts';
+import { grpcServices } from './sections/grpc-services.ts';
 import { restErrors } from './sections/rest-errors.ts';
 import { restExamples } from './sections/rest-examples.ts';
 import { restPredict } from './sections/rest-predict.ts';
 import { restStatus } from './sections/rest-status.ts';
 import { restUrls } from './sections/rest-urls.ts';
 
-export const SECTIONS: readonly Section[] = [restUrls, restPredict, restExamples, restStatus, restErrors];
+export const SECTIONS: readonly Section[] = [
+  restUrls,
+  restPredict,
+  restExamples,
+  restStatus,
+  restErrors,
+  grpcPredict,
+  grpcServices,
+  grpcErrors,
+];
