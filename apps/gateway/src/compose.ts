@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import type { AddressInfo } from 'node:net';
 import { systemClock } from '@shoal/base/system';
 import type { Mesh } from '@shoal/mesh/client';
+import { Batcher } from './batching/batcher.ts';
 import { BodyBudget } from './body-budget.ts';
 import { DecodePool } from './decode-pool.ts';
 import type { ReloadModels } from './grpc/model-config.ts';
@@ -63,7 +64,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const decoder = new DecodePool(Math.min(DECODE_THREADS_MAX, Math.max(1, availableParallelism() - 1)));
   const budget = new BodyBudget(BODIES_HELD_MAX * bodyBytesMax);
   const clock = systemClock;
-  const inference = unbatched;
+  const inference = new Batcher(systemClock, unbatched);
   const api = new RestApi({ mesh, handles, models, decoder, inference, budget, clock, bodyBytesMax, timeoutMs, cors });
   const app = createServer(api);
   let grpc: GrpcServer | null = null;
@@ -72,6 +73,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     const force = setTimeout(() => app.server.closeAllConnections(), CLOSE_GRACE_MS);
     await Promise.all([app.close(), grpc?.close()]);
     clearTimeout(force);
+    inference.close();
     handles.close();
     await decoder.close();
   };

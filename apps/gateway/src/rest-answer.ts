@@ -10,8 +10,8 @@ export interface RestAnswer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** What to wait before a retry. Nodes come and go, and queues empty, within about this time. */
-const RETRY_AFTER_S = 1;
+/** What to wait before a retry, in seconds. Nodes come and go, and queues empty, within about this time. */
+const RETRY_LATER = { 'retry-after': '1' };
 
 /** An answer that is no 200, in words of its own. */
 export class RestError extends Error {
@@ -34,10 +34,13 @@ export const errorText = (message: string): string => JSON.stringify({ error: me
 
 /** Any failure as an answer. Errors of the mesh say their reason code first. */
 export function errorAnswer(error: unknown): RestAnswer {
-  if (error instanceof RestError) return { status: error.status, body: errorText(error.message) };
+  if (error instanceof RestError) {
+    const answer = { status: error.status, body: errorText(error.message) };
+    return error.status === 503 ? { ...answer, headers: RETRY_LATER } : answer;
+  }
   const { code, message, retryable } = MeshError.from(error);
   const status = HTTP_STATUS[RPC_STATUS[code]];
   const answer = { status, body: errorText(message) };
   const mayRetry = retryable && (status === 503 || status === 429);
-  return mayRetry ? { ...answer, headers: { 'retry-after': String(RETRY_AFTER_S) } } : answer;
+  return mayRetry ? { ...answer, headers: RETRY_LATER } : answer;
 }

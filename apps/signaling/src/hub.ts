@@ -90,10 +90,18 @@ export class Hub {
 
   /** Takes a model version into service. */
   addModel(version: ModelVersion): void {
-    const { manifest, manifestDigest, profile, placement } = version;
+    const { manifest, manifestDigest, profile, placement, batching } = version;
     const { model, signatures, classNames, rowsIndependent, weightBytes, memoryBytes } = manifest;
     const served: ServedModel = {
-      info: { model, version: manifest.version, signatures, classNames, rowsIndependent, weightBytes },
+      info: {
+        model,
+        version: manifest.version,
+        signatures,
+        classNames,
+        rowsIndependent,
+        weightBytes,
+        ...(batching === undefined ? {} : { batching }),
+      },
       manifestPath: `/models/${model}/${manifest.version}/manifest.json`,
       manifestDigest,
       memoryBytes,

@@ -38,6 +38,8 @@ export interface ModelVersion {
   /** Figures for cutting it, null for a model that is served whole only. */
   readonly profile: ModelProfile | null;
   readonly placement: PlacementPolicy;
+  /** Of the gateway, as `serving.json` has it. */
+  readonly batching: ServingConfig['batching'];
 }
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
@@ -90,6 +92,7 @@ export async function readModelVersion(
       files: new Set([TOPOLOGY_FILE, ...description.weightFiles]),
       profile: chain === null ? null : profileOf(model, chain),
       placement: config.placement ?? {},
+      batching: config.batching,
     };
   } catch (error) {
     if (error instanceof ModelError) throw new MeshError('MODEL_INVALID', error.message, { cause: error });

@@ -1,5 +1,5 @@
 /** `serving.json`, beside a model's versions: what the model's own files do not say. All of it is optional. */
-import { MeshError, parseWith, ROUTE_STAGES_MAX, signatureSchema } from '@shoal/protocol';
+import { batchingParametersSchema, MeshError, parseWith, ROUTE_STAGES_MAX, signatureSchema } from '@shoal/protocol';
 import { goldenVectorSchema } from '@shoal/sharding';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,6 +14,8 @@ export const servingConfigSchema = z.strictObject({
   labels: z.optional(z.record(z.string(), z.int())),
   /** Whether the rows of a batch may be computed apart; found out from the signature where it is not said. */
   rowsIndependent: z.optional(z.boolean()),
+  /** TensorFlow Serving's batching parameters, or false for none; what is left out is tuned from measured speed. */
+  batching: z.optional(z.union([z.literal(false), batchingParametersSchema])),
   /** Whether nodes hold the model whole, or a stage each; left out, the coordinator chooses. */
   placement: z.optional(
     z.strictObject({

@@ -46,6 +46,8 @@ export interface PredictOptions {
   readonly signature?: string;
   /** Names the request: the same id has one outcome, however often it is sent. */
   readonly requestId?: string;
+  /** Keeps the rows in one microbatch as far as a message carries them: whoever made the batch has chosen its size. */
+  readonly together?: boolean;
 }
 
 export interface StreamOptions extends Omit<PredictOptions, 'requestId'> {

@@ -1,3 +1,4 @@
+export { batchingParametersSchema, type BatchingParameters } from './batching.ts';
 export * from './channel.ts';
 export * from './ids.ts';
 export * from './limits.ts';

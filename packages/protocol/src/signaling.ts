@@ -3,6 +3,7 @@
  * coordinator) and `DownMessage` (coordinator to peer). Tensors never pass here, except as relayed packets where
  * two peers find no direct way.
  */
+import { batchingParametersSchema } from './batching.ts';
 import * as z from 'zod/mini';
 import { reasonCodeSchema } from './channel.ts';
 import { LINKS_REPORTED_MAX, ROUTE_STAGES_MAX } from './limits.ts';
@@ -309,6 +310,8 @@ export const modelInfoSchema = z.strictObject({
   /** Whether the rows of a batch may be computed apart: the first dimension of every input and output is the batch. */
   rowsIndependent: z.boolean(),
   weightBytes: count,
+  /** How callers' requests may be put together on their way, where the model's owner has said so; false: not at all. */
+  batching: z.optional(z.union([z.literal(false), batchingParametersSchema])),
 });
 export type ModelInfo = z.infer<typeof modelInfoSchema>;
 

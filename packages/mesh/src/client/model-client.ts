@@ -129,7 +129,9 @@ export class ModelClient {
         };
         this.#pending.set(requestId, pending);
         signal?.addEventListener('abort', onAbort, { once: true });
-        const { rows, splittable, rowsMax } = inputs;
+        const { rows, rowsMax } = inputs;
+        const staysWhole = options.together === true && rows <= Math.min(rowsMax, this.#placement.rowsMax ?? rowsMax);
+        const splittable = inputs.splittable && !staysWhole;
         this.#feed({ type: 'submit', nowMs: startedAtMs, requestId, rows, splittable, rowsMax, deadlineAtMs });
       });
     } finally {

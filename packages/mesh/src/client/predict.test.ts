@@ -35,6 +35,18 @@ describe('predict', () => {
     for (const node of nodes) expect(node.rows).toBeGreaterThan(0);
   });
 
+  test('a batch that is to stay together is one microbatch, unless no message carries it', async () => {
+    const { model, nodes } = await serving(3);
+    const x = pictures(500, 1);
+    const { outputs, microbatches } = await model.predictTraced({ x }, { together: true });
+    expect(outputs['y']).toEqual(expected(x));
+    expect(microbatches.map(({ rows }) => rows)).toEqual([[0, 500]]);
+    expect(nodes.filter((node) => node.rows > 0)).toHaveLength(1);
+    const large = pictures(2_200_000);
+    const { microbatches: parts } = await model.predictTraced({ x: large }, { together: true });
+    expect(parts.length).toBeGreaterThan(1);
+  });
+
   test('a library’s tensors go in and come out; the caller’s stay the caller’s', async () => {
     const { model } = await serving(1);
     const before = FakeTensor.alive;
