@@ -1,8 +1,9 @@
 /** What the API shows of the mesh: plain records, made for reading. */
 import { placementOf, type ClusterState } from '@shoal/scheduling';
 import type { Repository } from './repository.ts';
+import type { ShardTracker } from './shard-tracker.ts';
 
-export function nodeViews(state: ClusterState) {
+export function nodeViews(state: ClusterState, shards: ShardTracker) {
   return [...state.peers.values()]
     .filter((peer) => peer.role === 'node')
     .map((peer) => {
@@ -25,6 +26,7 @@ export function nodeViews(state: ClusterState) {
           .reduce((sum, record) => sum + record.memoryBytes, 0),
         joinedAtMs: peer.joinedAtMs,
         lastSeenMs: peer.lastHeardAtMs,
+        shards: shards.nodeView(peer.id),
         assignments: assignments.map(
           ({
             modelKey,

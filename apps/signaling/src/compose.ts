@@ -55,7 +55,10 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const mesh = options.mesh ?? MESH_DEFAULT;
   await mkdir(stateFolder, { recursive: true });
   const admission = new Admission(await loadSigningKeys(stateFolder), mesh.name);
-  const metrics = createMetrics(() => hub.state);
+  const metrics = createMetrics(
+    () => hub.state,
+    () => hub.shards.copiesMax(),
+  );
   const repository = new Repository(modelsFolder, {
     added: (version) => {
       log(`model ${version.manifest.model} version ${version.manifest.version} is registered`);

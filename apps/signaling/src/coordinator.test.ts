@@ -255,6 +255,62 @@ describe('a node', () => {
   });
 });
 
+describe('shards', () => {
+  const bearer = async (): Promise<Record<string, string>> => ({
+    authorization: `Bearer ${await coordinator.invite('admin', 60)}`,
+  });
+  const topologyOf = async (model: string): Promise<{ digest: string; bytes: number }> =>
+    (await (await get(`/models/${model}/1/manifest.json`)).json()).topology[0];
+
+  test('[SH5] [SH6] the first that wants one is sent here, the next to that one, and those after it to who holds it', async () => {
+    const { digest } = await topologyOf('digits');
+    const [one, two] = [await enter(await invited('node')), await enter(await invited('node'))];
+    const wanted = { type: 'shards-wanted', digests: [digest, 'f'.repeat(64)] };
+    one.socket.emit('up', wanted);
+    expect((await one.next('shard-sources')).sources).toEqual([{ digest, peers: [], isFetching: false }]);
+    two.socket.emit('up', wanted);
+    const { peerId } = one.welcome;
+    expect((await two.next('shard-sources')).sources).toEqual([{ digest, peers: [peerId], isFetching: true }]);
+    one.socket.emit('up', { type: 'shards-held', digests: [digest] });
+    one.socket.emit('up', wanted);
+    await one.next('shard-sources');
+    two.socket.emit('up', wanted);
+    expect((await two.next('shard-sources')).sources).toEqual([{ digest, peers: [peerId], isFetching: false }]);
+    one.socket.disconnect();
+    await two.next('peer-left');
+    two.socket.emit('up', wanted);
+    expect((await two.next('shard-sources')).sources).toEqual([{ digest, peers: [], isFetching: false }]);
+  });
+
+  test('are the business of nodes', async () => {
+    const client = await enter(await invited('client'));
+    client.socket.emit('up', { type: 'shards-held', digests: ['f'.repeat(64)] });
+    expect(await client.next('refused')).toMatchObject({ code: 'ROLE_NOT_ALLOWED' });
+  });
+
+  test('what was sent of each is measured, for the admin and for Prometheus, and so is what nodes report', async () => {
+    const { bytes } = await topologyOf('half_plus_two');
+    const view = async () => (await get('/api/v1/shards', await bearer())).json();
+    const of = (shown: { models: { model: string; bytesSent: number; copiesMax: number }[] }) =>
+      shown.models.find(({ model }) => model === 'half_plus_two/1');
+    const before = of(await view())?.bytesSent ?? 0;
+    for (let i = 0; i < 3; i++) await (await get('/models/half_plus_two/1/model.json')).arrayBuffer();
+    expect(of(await view())?.bytesSent).toBe(before + 3 * bytes);
+    expect(of(await view())?.copiesMax).toBeGreaterThanOrEqual(3);
+    const node = await enter(await invited('node'));
+    const shards = { cacheBytes: 1, peerBytes: 20, coordinatorBytes: 300, servedBytes: 4000 };
+    node.socket.emit('up', { type: 'pong', sequence: 0, shards });
+    node.socket.emit('up', { type: 'shards-wanted', digests: ['f'.repeat(64)] });
+    await node.next('shard-sources');
+    const { nodes } = await view();
+    expect(nodes).toContainEqual({ peerId: node.welcome.peerId, ...shards, held: 0, strikes: 0, isShunned: false });
+    const metrics = await (await get('/metrics')).text();
+    expect(metrics).toContain('shoal_shard_bytes_total{from="peers"} 20');
+    expect(metrics).toMatch(/shoal_shard_copies_max\{model="half_plus_two\/1"\} [3-9]/);
+    expect((await get('/api/v1/shards')).status).toBe(401);
+  });
+});
+
 test('a coordinator that ends calls nobody gone: the links between peers are not its own', async () => {
   const own = await mkdtemp(join(tmpdir(), 'shoal-coordinator-'));
   const ending = await startCoordinator({

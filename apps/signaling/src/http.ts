@@ -105,7 +105,7 @@ function routeHealth(app: FastifyInstance, parts: HttpParts): void {
 }
 
 /** Model files: byte ranges, entity tags, and caching without end, for nodes check digests anyway. */
-function routeModels(app: FastifyInstance, { repository, metrics }: HttpParts): void {
+function routeModels(app: FastifyInstance, { repository, metrics, hub }: HttpParts): void {
   app.get<{ Params: { model: string; version: string; file: string } }>(
     '/models/:model/:version/:file',
     async (request, reply) => {
@@ -136,6 +136,7 @@ function routeModels(app: FastifyInstance, { repository, metrics }: HttpParts): 
       if (range !== undefined) reply.code(206).header('content-range', `bytes ${start}-${end - 1}/${size}`);
       reply.header('content-length', end - start);
       metrics.modelBytes.inc({ model }, end - start);
+      hub().shards.sent(modelKey(model, found.manifest.version), file, start, end);
       return reply.send(size === 0 ? Buffer.alloc(0) : createReadStream(path, { start, end: end - 1 }));
     },
   );
@@ -179,7 +180,11 @@ function routeApi(app: FastifyInstance, parts: HttpParts): void {
     return { ...mesh, models, nodes, protocol: PROTOCOL_VERSION };
   });
   app.get('/api/v1/models', only('client', 'admin'), () => ({ models: modelViews(parts.hub().state, repository) }));
-  app.get('/api/v1/nodes', only('admin'), () => ({ nodes: nodeViews(parts.hub().state), serverTimeMs: Date.now() }));
+  app.get('/api/v1/nodes', only('admin'), () => {
+    const { state, shards } = parts.hub();
+    return { nodes: nodeViews(state, shards), serverTimeMs: Date.now() };
+  });
+  app.get('/api/v1/shards', only('admin'), () => parts.hub().shards.view());
   app.get('/api/v1/clients', only('admin'), () => ({ clients: clientViews(parts.hub().state) }));
   app.get('/api/v1/placement', only('admin'), () => {
     const { state } = parts.hub();

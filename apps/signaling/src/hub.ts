@@ -36,6 +36,7 @@ import type { Metrics } from './metrics.ts';
 import type { ModelVersion } from './model-version.ts';
 import { Planner } from './planner.ts';
 import type { Repository } from './repository.ts';
+import { ShardTracker } from './shard-tracker.ts';
 
 /** A relayed packet that its receiver has not taken in this time is reported as lost to its sender. */
 const RELAY_DEADLINE_MS = 10_000;
@@ -61,6 +62,7 @@ type SocketData = { peerId: PeerId; role: Role; session: string };
 
 export class Hub {
   readonly state: ClusterState;
+  readonly shards: ShardTracker;
   readonly #parts: HubParts;
   readonly #sockets = new Map<PeerId, Socket>();
   readonly #planner = new Planner();
@@ -70,7 +72,8 @@ export class Hub {
   constructor(parts: HubParts) {
     this.#parts = parts;
     this.state = createCluster(randomBytes(6).toString('hex'), parts.timing);
-    const { io } = parts;
+    const { io, metrics, log } = parts;
+    this.shards = new ShardTracker({ metrics, log, send: (to, message) => this.#send(to, message) });
     io.use((socket, next) => {
       this.#admit(socket).then(
         () => next(),
@@ -109,10 +112,12 @@ export class Hub {
       profile,
       placement,
     };
+    this.shards.addModel(manifest);
     this.feed({ type: 'model-added', nowMs: Date.now(), model: served });
   }
 
   removeModel(key: string): void {
+    this.shards.removeModel(key);
     this.feed({ type: 'model-removed', nowMs: Date.now(), modelKey: key });
   }
 
@@ -121,7 +126,7 @@ export class Hub {
     for (const effect of updateCluster(this.state, event)) {
       switch (effect.type) {
         case 'send':
-          this.#sockets.get(effect.to)?.emit('down', effect.message);
+          this.#send(effect.to, effect.message);
           break;
         case 'plan': {
           const { id } = effect.ask;
@@ -133,12 +138,17 @@ export class Hub {
         case 'evict': {
           const socket = this.#sockets.get(effect.peer);
           this.#sockets.delete(effect.peer);
+          this.shards.left(effect.peer);
           this.#parts.log(`${effect.peer} evicted: ${effect.code}`);
           socket?.disconnect(true);
           break;
         }
       }
     }
+  }
+
+  #send(to: PeerId, message: DownMessage): void {
+    this.#sockets.get(to)?.emit('down', message);
   }
 
   async #admit(socket: Socket): Promise<void> {
@@ -185,6 +195,7 @@ export class Hub {
   #leave(peerId: PeerId, code: ReasonCode, reason: string): void {
     this.#sockets.delete(peerId);
     this.#parts.log(`${peerId} left: ${reason}`);
+    this.shards.left(peerId);
     this.feed({ type: 'left', nowMs: Date.now(), peer: peerId, code });
   }
 
@@ -195,6 +206,7 @@ export class Hub {
       case 'register':
         return this.feed({ type: 'registered', nowMs, peer, profile: message.profile, holds: message.holds });
       case 'pong':
+        if (message.shards !== undefined) this.shards.figures(peer, message.shards);
         return this.feed({ ...message, type: 'pong', nowMs, peer });
       case 'links':
         return this.feed({ type: 'links', nowMs, peer, links: message.links });
@@ -217,6 +229,10 @@ export class Hub {
         socket?.disconnect(true);
         return;
       }
+      case 'shards-wanted':
+      case 'shards-held':
+      case 'shard-fault':
+        return this.shards.hear(peer, this.state.peers.get(peer)?.role ?? 'client', message);
       case 'watch':
         throw new MeshError('BAD_FRAME', 'watch is an event of its own, with an acknowledgement');
     }

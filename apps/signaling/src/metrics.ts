@@ -7,10 +7,16 @@ export interface Metrics {
   readonly joins: Counter<'role' | 'code'>;
   readonly relayedBytes: Counter;
   readonly modelBytes: Counter<'model'>;
+  readonly shardRequests: Counter<'model'>;
+  readonly shardBytes: Counter<'from'>;
+  readonly shardStrikes: Counter;
 }
 
-/** `state` is read at each scrape. */
-export function createMetrics(state: () => ClusterState | undefined): Metrics {
+/** `state` and `copiesMax` are read at each scrape. */
+export function createMetrics(
+  state: () => ClusterState | undefined,
+  copiesMax: () => ReadonlyMap<string, number>,
+): Metrics {
   const registry = new Registry();
   const registers = [registry];
   new Gauge({
@@ -35,6 +41,16 @@ export function createMetrics(state: () => ClusterState | undefined): Metrics {
       }
     },
   });
+  new Gauge({
+    name: 'shoal_shard_copies_max',
+    help: 'How often the coordinator has sent the shard that it has sent most, by model version.',
+    labelNames: ['model'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [model, copies] of copiesMax()) this.set({ model }, copies);
+    },
+  });
   return {
     registry,
     joins: new Counter({
@@ -52,6 +68,23 @@ export function createMetrics(state: () => ClusterState | undefined): Metrics {
       name: 'shoal_model_bytes_total',
       help: 'Bytes of model files sent to nodes.',
       labelNames: ['model'],
+      registers,
+    }),
+    shardRequests: new Counter({
+      name: 'shoal_shard_requests_total',
+      help: 'Shards that the coordinator has sent, whole or in part.',
+      labelNames: ['model'],
+      registers,
+    }),
+    shardBytes: new Counter({
+      name: 'shoal_shard_bytes_total',
+      help: 'Bytes of shards that nodes took, by where from, as they report.',
+      labelNames: ['from'],
+      registers,
+    }),
+    shardStrikes: new Counter({
+      name: 'shoal_shard_strikes_total',
+      help: 'Nodes that reported another for wrong bytes of a shard.',
       registers,
     }),
   };

@@ -2,12 +2,18 @@
  * The transport port: a pipe for packets between two peers, and the way to get one. Implementations live in
  * `adapters/` and `memory-transport.ts`; all pass the suite in `testing/transport-conformance.ts`.
  */
-import type { MeshError, PeerId } from '@shoal/protocol';
+import { CHUNK_BYTES_MAX, type MeshError, type PeerId } from '@shoal/protocol';
 
 /** A connection that holds more unsent bytes than this should not be given more. */
 export const HIGH_WATER_BYTES: number = 1024 * 1024;
 /** `drain` is called when the unsent bytes have fallen to this. */
 export const LOW_WATER_BYTES: number = 256 * 1024;
+
+/**
+ * Shards leave more of a connection's room to others: what comes after them waits for no more than this. A chunk above
+ * the low-water mark, so that `drain` is called whenever they had to wait.
+ */
+export const BULK_HIGH_WATER_BYTES: number = LOW_WATER_BYTES + CHUNK_BYTES_MAX;
 
 /** How the packets of a connection travel. */
 export type ConnectionKind = 'direct' | 'relayed' | 'memory';

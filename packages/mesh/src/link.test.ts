@@ -4,6 +4,7 @@ import {
   CONTROL_BACKLOG_BYTES_MAX,
   CREDIT_WINDOW_BYTES,
   encodeMessage,
+  isAboutWork,
   MeshError,
   SEND_QUEUE_BYTES_MAX,
   type ChannelMessage,
@@ -12,16 +13,16 @@ import {
 } from '@shoal/protocol';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { HIGH_WATER_BYTES } from './connection.ts';
+import { BULK_HIGH_WATER_BYTES, HIGH_WATER_BYTES, LOW_WATER_BYTES } from './connection.ts';
 import { Link } from './link.ts';
-import { cancelMessage, isPattern, patternOf, workMessage } from './testing/channel-messages.ts';
+import { cancelMessage, isPattern, patternOf, pieceMessage, workMessage } from './testing/channel-messages.ts';
 import { BOB, LinkScene, type LinkEnd, type RawEnd } from './testing/link-scene.ts';
 
 const MIB = 1024 * 1024;
 
 const codesOf = (errors: readonly MeshError[]): string[] => errors.map(({ code }) => code);
 const microbatchesOf = ({ messages }: LinkEnd, type: ChannelMessage['type']): number[] =>
-  messages.filter(({ message }) => message.type === type).map(({ message }) => message.microbatch);
+  messages.flatMap(({ message }) => (message.type === type && isAboutWork(message) ? [message.microbatch] : []));
 const kindsOf = ({ packets }: RawEnd): string[] => packets.map(({ kind }) => kind);
 const byesOf = ({ packets }: RawEnd): string[] =>
   packets.flatMap((packet) => (packet.kind === 'bye' ? [packet.reason] : []));
@@ -295,6 +296,25 @@ describe('credit', () => {
     await Promise.resolve();
     expect(alice.connection.bufferedBytes).toBeLessThan(HIGH_WATER_BYTES + CHUNK_BYTES_MAX + 16);
     expect(alice.link.figures.queuedBytes).toBeGreaterThan(2 * MIB);
+  });
+
+  test('[CR7] shards leave room in it: work that comes after them waits for little, and they arrive all the same', async () => {
+    const scene = new LinkScene();
+    const { alice, bob } = await scene.links();
+    const pieces = 5;
+    for (let ask = 0; ask < pieces; ask++) {
+      alice.link.send(pieceMessage(ask, MIB), [patternOf(MIB, ask)]).catch(() => {});
+    }
+    await Promise.resolve();
+    const aheadBytes = alice.connection.bufferedBytes;
+    expect(aheadBytes).toBeGreaterThan(LOW_WATER_BYTES);
+    expect(aheadBytes).toBeLessThan(BULK_HIGH_WATER_BYTES + CHUNK_BYTES_MAX + 16);
+    void sendWork(alice, 0, MIB / 2);
+    await scene.settle();
+    expect(bob.messages[0]?.message.type).toBe('work');
+    const got = bob.messages.slice(1);
+    expect(got.every(({ bodies }, i) => isPattern(bodies[0], MIB, i))).toBe(true);
+    expect(got).toHaveLength(pieces);
   });
 });
 
@@ -593,7 +613,7 @@ test('[RA1] [CR1] [CR7] whatever is sent and however it is handled, all arrives 
       }
       for (const [from, to] of [['alice', ends.bob] as const, ['bob', ends.alice] as const]) {
         const work = to.messages.filter(({ message }) => message.type === 'work');
-        expect(work.map(({ message }) => message.microbatch)).toEqual(sizes[from].map((_, i) => i));
+        expect(microbatchesOf(to, 'work')).toEqual(sizes[from].map((_, i) => i));
         expect(work.every(({ bodies }, i) => isPattern(bodies[0], sizes[from][i] ?? -1, i))).toBe(true);
         expect(microbatchesOf(to, 'cancel')).toEqual(Array.from({ length: cancels[from] }, (_, i) => i));
         expect(to.ends).toEqual([]);

@@ -20,7 +20,7 @@ import {
   type ReasonCode,
   type Stream,
 } from '@shoal/protocol';
-import { HIGH_WATER_BYTES, type Connection, type ConnectionKind } from './connection.ts';
+import { BULK_HIGH_WATER_BYTES, HIGH_WATER_BYTES, type Connection, type ConnectionKind } from './connection.ts';
 import { Goodput } from './goodput.ts';
 import { IncomingStream } from './incoming.ts';
 import { OutgoingStream } from './outgoing.ts';
@@ -72,8 +72,8 @@ export class Link {
   };
   readonly #goodput = new Goodput();
   #turn = 0;
-  /** Bytes that the connection certainly still takes below its high-water mark. */
-  #roomBytes = 0;
+  /** The connection holds no more than this. */
+  #bufferedMost = 0;
   #bytesSent = 0;
   #bytesReceived = 0;
   #rttMs: number | null = null;
@@ -138,25 +138,31 @@ export class Link {
   }
 
   #pump(): void {
-    while (this.#end === undefined && this.#hasRoom()) {
+    while (this.#end === undefined && this.#hasRoom(HIGH_WATER_BYTES)) {
       const packet = this.#outgoing.control.next() ?? this.#nextByTurn();
       if (packet === undefined) return;
       this.#bytesSent += packet.length;
-      this.#roomBytes -= packet.length;
+      this.#bufferedMost += packet.length;
       this.#connection.send(packet);
     }
   }
 
-  /** Whether the connection may be given more. It is asked only when what it was given since could have filled it. */
-  #hasRoom(): boolean {
-    if (this.#roomBytes <= 0) this.#roomBytes = HIGH_WATER_BYTES - this.#connection.bufferedBytes;
-    return this.#roomBytes > 0;
+  /** Whether the connection holds less than so much. It is asked only when what it was given since could be more. */
+  #hasRoom(highWaterBytes: number): boolean {
+    if (this.#bufferedMost >= highWaterBytes) this.#bufferedMost = this.#connection.bufferedBytes;
+    return this.#bufferedMost < highWaterBytes;
   }
 
   #nextByTurn(): Uint8Array<ArrayBuffer> | undefined {
     this.#turn = (this.#turn + 1) % TURNS.length;
-    const first = TURNS[this.#turn] ?? 'data';
-    return this.#outgoing[first].next() ?? this.#outgoing[first === 'data' ? 'bulk' : 'data'].next();
+    return TURNS[this.#turn] === 'bulk'
+      ? (this.#nextBulk() ?? this.#outgoing.data.next())
+      : (this.#outgoing.data.next() ?? this.#nextBulk());
+  }
+
+  #nextBulk(): Uint8Array<ArrayBuffer> | undefined {
+    const { bulk } = this.#outgoing;
+    return bulk.queuedBytes > 0 && this.#hasRoom(BULK_HIGH_WATER_BYTES) ? bulk.next() : undefined;
   }
 
   #put(packet: Packet): void {

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { channelMessageSchema, STREAM_OF, type ChannelMessage, type TensorHeader } from './channel.ts';
 import { peerId, requestId } from './ids.ts';
 import {
+  BULK_MESSAGE_BYTES_MAX,
   DATA_MESSAGE_BYTES_MAX,
   REQUEST_DEADLINE_MS_MAX,
   ROUTE_STAGES_MAX,
@@ -12,6 +13,8 @@ import { parseWith } from './parse.ts';
 const key = { requestId: requestId('r-1'), microbatch: 2, attempt: 0, epoch: 7 };
 const tensor: TensorHeader = { name: 'x', dtype: 'float32', shape: [1, 2], encoding: 'raw', bytes: 8 };
 const timing = { stage: 0, node: peerId('n0'), rows: 1, queueMs: 0.5, computeMs: 12 };
+
+const digest = 'a'.repeat(64);
 
 const EXAMPLES: { readonly [Type in ChannelMessage['type']]: Extract<ChannelMessage, { type: Type }> } = {
   work: {
@@ -32,6 +35,9 @@ const EXAMPLES: { readonly [Type in ChannelMessage['type']]: Extract<ChannelMess
   failure: { type: 'failure', ...key, stage: 1, node: peerId('n1'), code: 'STALE_EPOCH', reason: 'epoch 7, mine is 8' },
   lease: { type: 'lease', ...key, leaseMs: 1000 },
   cancel: { type: 'cancel', ...key },
+  'shard-ask': { type: 'shard-ask', ask: 1, digest, offset: 262_144, bytes: 262_144, deadlineMs: 5000 },
+  'shard-piece': { type: 'shard-piece', ask: 1, bytes: 262_144 },
+  'shard-refusal': { type: 'shard-refusal', ask: 1, code: 'SHARD_UNAVAILABLE', reason: 'not held here' },
 };
 const types = Object.keys(EXAMPLES) as ChannelMessage['type'][];
 
@@ -42,16 +48,6 @@ describe.each(types)('%s', (type) => {
 
   test('[MS2] an example passes unchanged', () => {
     expect(parse(example)).toEqual(example);
-  });
-
-  test('[WK1] carries the key of its work, within 32 bits', () => {
-    for (const field of ['microbatch', 'attempt', 'epoch']) {
-      expect(parse({ ...example, [field]: 0xffff_ffff })).toMatchObject({ [field]: 0xffff_ffff });
-      for (const wrong of [0x1_0000_0000, -1, 0.5, '1', null]) {
-        expect(() => parse({ ...example, [field]: wrong })).toThrow(`BAD_FRAME: message: ${field}: `);
-      }
-    }
-    expect(() => parse({ ...example, requestId: 'a b' })).toThrow('BAD_FRAME: message: requestId: ');
   });
 
   test.each(Object.keys(example))('[MS2] without %s it is refused', (field) => {
@@ -67,8 +63,22 @@ describe.each(types)('%s', (type) => {
   });
 });
 
+describe.each(types.filter((type) => 'requestId' in EXAMPLES[type]))('%s', (type) => {
+  const example: Readonly<Record<string, unknown>> = { ...EXAMPLES[type] };
+
+  test('[WK1] carries the key of its work, within 32 bits', () => {
+    for (const field of ['microbatch', 'attempt', 'epoch']) {
+      expect(parse({ ...example, [field]: 0xffff_ffff })).toMatchObject({ [field]: 0xffff_ffff });
+      for (const wrong of [0x1_0000_0000, -1, 0.5, '1', null]) {
+        expect(() => parse({ ...example, [field]: wrong })).toThrow(`BAD_FRAME: message: ${field}: `);
+      }
+    }
+    expect(() => parse({ ...example, requestId: 'a b' })).toThrow('BAD_FRAME: message: requestId: ');
+  });
+});
+
 describe('limits', () => {
-  const { work, result, failure, lease } = EXAMPLES;
+  const { work, result, failure, lease, 'shard-ask': ask, 'shard-piece': piece, 'shard-refusal': refusal } = EXAMPLES;
   const many = (length: number, make: (index: number) => unknown): unknown[] =>
     Array.from({ length }, (_, index) => make(index));
 
@@ -97,6 +107,15 @@ describe('limits', () => {
     ['MS6', 'tensors.0.shape.0', { ...work, tensors: [{ ...tensor, shape: [0x8000_0000] }] }],
     ['MS6', 'tensors.0.encoding', { ...work, tensors: [{ ...tensor, encoding: 'gzip' }] }],
     ['MS6', 'tensors.0.bytes', { ...work, tensors: [{ ...tensor, bytes: DATA_MESSAGE_BYTES_MAX + 1 }] }],
+    ['SH2', 'bytes', { ...ask, bytes: BULK_MESSAGE_BYTES_MAX + 1 }],
+    ['SH2', 'bytes', { ...ask, bytes: 0 }],
+    ['SH2', 'bytes', { ...piece, bytes: BULK_MESSAGE_BYTES_MAX + 1 }],
+    ['SH2', 'offset', { ...ask, offset: -1 }],
+    ['SH2', 'offset', { ...ask, offset: 0.5 }],
+    ['SH2', 'deadlineMs', { ...ask, deadlineMs: REQUEST_DEADLINE_MS_MAX + 1 }],
+    ['ID3', 'digest', { ...ask, digest: digest.toUpperCase() }],
+    ['ID3', 'digest', { ...ask, digest: `../${digest}` }],
+    ['SH3', 'code', { ...refusal, code: 'NO_SUCH_CODE' }],
   ])('[%s] %s beyond its limit is refused by name', (_, path, value) => {
     expect(() => parse(value)).toThrow(`BAD_FRAME: message: ${path}: `);
   });
@@ -118,7 +137,10 @@ describe('limits', () => {
   });
 });
 
-test('[MS8] what carries tensors travels on the data stream, all else on the control stream', () => {
+test('[MS8] what carries tensors travels on the data stream, pieces of shards on bulk, all else on control', () => {
   expect(Object.keys(STREAM_OF).toSorted()).toEqual(types.toSorted());
-  for (const type of types) expect(STREAM_OF[type]).toBe('tensors' in EXAMPLES[type] ? 'data' : 'control');
+  for (const type of types) {
+    const expected = 'tensors' in EXAMPLES[type] ? 'data' : type === 'shard-piece' ? 'bulk' : 'control';
+    expect(STREAM_OF[type]).toBe(expected);
+  }
 });

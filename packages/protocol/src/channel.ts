@@ -3,8 +3,9 @@
  * the tensors it describes. The union at the end is the table of contents.
  */
 import * as z from 'zod/mini';
-import { modelNameSchema, peerIdSchema, requestIdSchema, versionSchema } from './ids.ts';
+import { digestSchema, modelNameSchema, peerIdSchema, requestIdSchema, versionSchema } from './ids.ts';
 import {
+  BULK_MESSAGE_BYTES_MAX,
   DATA_MESSAGE_BYTES_MAX,
   REQUEST_DEADLINE_MS_MAX,
   ROUTE_STAGES_MAX,
@@ -99,20 +100,63 @@ export type LeaseMessage = z.infer<typeof leaseSchema>;
 export const cancelSchema = z.strictObject({ type: z.literal('cancel'), ...workKey });
 export type CancelMessage = z.infer<typeof cancelSchema>;
 
+/**
+ * Asks for the bytes `[offset, offset + bytes)` of a shard that the peer has or is fetching. `ask` is the asker's number,
+ * by which the one answer is known: `shard-piece` or `shard-refusal`.
+ */
+export const shardAskSchema = z.strictObject({
+  type: z.literal('shard-ask'),
+  ask: count,
+  digest: digestSchema,
+  offset: count,
+  bytes: z.int().check(z.positive(), z.maximum(BULK_MESSAGE_BYTES_MAX)),
+  /** How long the asker waits for a shard that the peer is still fetching. */
+  deadlineMs: milliseconds,
+});
+export type ShardAskMessage = z.infer<typeof shardAskSchema>;
+
+/** The bytes asked for, as the message's one body. Nothing vouches for them before the whole shard's digest does. */
+export const shardPieceSchema = z.strictObject({
+  type: z.literal('shard-piece'),
+  ask: count,
+  bytes: z.int().check(z.positive(), z.maximum(BULK_MESSAGE_BYTES_MAX)),
+});
+export type ShardPieceMessage = z.infer<typeof shardPieceSchema>;
+
+/** The peer does not have what was asked for, or does not give it now. */
+export const shardRefusalSchema = z.strictObject({
+  type: z.literal('shard-refusal'),
+  ask: count,
+  code: reasonCodeSchema,
+  reason: z.string().check(z.maxLength(2048)),
+});
+export type ShardRefusalMessage = z.infer<typeof shardRefusalSchema>;
+
 export const channelMessageSchema = z.discriminatedUnion('type', [
   workSchema,
   resultSchema,
   failureSchema,
   leaseSchema,
   cancelSchema,
+  shardAskSchema,
+  shardPieceSchema,
+  shardRefusalSchema,
 ]);
 export type ChannelMessage = z.infer<typeof channelMessageSchema>;
 
-/** Which stream a message travels on: small urgent words never wait behind tensors. */
+/** What is said about a piece of work, and what about shards. */
+export type AboutWork = WorkMessage | ResultMessage | FailureMessage | LeaseMessage | CancelMessage;
+export type AboutShards = ShardAskMessage | ShardPieceMessage | ShardRefusalMessage;
+export const isAboutWork = (message: ChannelMessage): message is AboutWork => 'requestId' in message;
+
+/** Which stream a message travels on: small urgent words never wait behind tensors, nor tensors behind shards. */
 export const STREAM_OF: Readonly<Record<ChannelMessage['type'], Stream>> = {
   work: 'data',
   result: 'data',
   failure: 'control',
   lease: 'control',
   cancel: 'control',
+  'shard-ask': 'control',
+  'shard-piece': 'bulk',
+  'shard-refusal': 'control',
 };

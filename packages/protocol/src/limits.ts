@@ -13,8 +13,8 @@ export const CHUNK_BYTES_MIN: number = KIB;
 
 /** One message of work or results after reassembly: fits 27 images of 224x224x3 float32. */
 export const DATA_MESSAGE_BYTES_MAX = 16 * MIB;
-/** One message of bulk transfer (a shard with its header). */
-export const BULK_MESSAGE_BYTES_MAX = 8 * MIB;
+/** One message of bulk transfer, a piece of a shard: a slow peer shows within one, and it holds up little memory. */
+export const BULK_MESSAGE_BYTES_MAX: number = 1 * MIB;
 /** One control message: small by nature. */
 export const CONTROL_MESSAGE_BYTES_MAX = 64 * KIB;
 
@@ -29,6 +29,16 @@ export const MESSAGES_AHEAD_MAX: number = CREDIT_WINDOW_BYTES / 64;
 export const CONTROL_BACKLOG_BYTES_MAX: number = 1 * MIB;
 /** What a sender queues per stream before it refuses more: bounds the memory of one that does not wait. */
 export const SEND_QUEUE_BYTES_MAX: number = 64 * MIB;
+
+/** Shards of one question for sources, or of one report of what is held: the answer, with its peers, has some 48 KiB. */
+export const SHARDS_PER_MESSAGE_MAX = 128;
+/** Sources named for one shard: enough to choose from, and to fall back on. */
+export const SHARD_SOURCES_MAX = 4;
+
+/** Nodes that must report a source for wrong bytes before nobody is sent to it: one alone cannot take it away. */
+export const SHARD_STRIKES_MAX = 3;
+/** Others wait for the node that fetches a shard from the coordinator no longer than this. */
+export const SHARD_FETCH_LEASE_MS = 30_000;
 
 export const TENSOR_RANK_MAX = 8;
 export const TENSORS_PER_MESSAGE_MAX = 256;

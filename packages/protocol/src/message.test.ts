@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { ChannelMessage, TensorHeader } from './channel.ts';
 import { peerId, requestId } from './ids.ts';
 import {
+  BULK_MESSAGE_BYTES_MAX,
   CONTROL_MESSAGE_BYTES_MAX,
   CREDIT_WINDOW_BYTES,
   MESSAGE_HEADER_BYTES_MAX,
@@ -133,10 +134,27 @@ const message: fc.Arbitrary<ChannelMessage> = fc.oneof(
   }),
   fc.record({ type: fc.constant('lease' as const), ...workKey, leaseMs: milliseconds }),
   fc.record({ type: fc.constant('cancel' as const), ...workKey }),
+  fc.record({
+    type: fc.constant('shard-ask' as const),
+    ask: count,
+    digest: fc.stringMatching(/^[0-9a-f]{64}$/),
+    offset: count,
+    bytes: fc.integer({ min: 1, max: BULK_MESSAGE_BYTES_MAX }),
+    deadlineMs: milliseconds,
+  }),
+  fc.record({ type: fc.constant('shard-piece' as const), ask: count, bytes: fc.integer({ min: 1, max: 2000 }) }),
+  fc.record({
+    type: fc.constant('shard-refusal' as const),
+    ask: count,
+    code: fc.constantFrom(...REASON_CODES),
+    reason: fc.string({ unit: 'binary', maxLength: 40 }),
+  }),
 );
 
-const bodiesOf = (original: ChannelMessage): Uint8Array[] =>
-  'tensors' in original ? original.tensors.map(({ bytes }, index) => new Uint8Array(bytes).fill(index + 1)) : [];
+const bodiesOf = (original: ChannelMessage): Uint8Array[] => {
+  if (original.type === 'shard-piece') return [new Uint8Array(original.bytes).fill(7)];
+  return 'tensors' in original ? original.tensors.map(({ bytes }, index) => new Uint8Array(bytes).fill(index + 1)) : [];
+};
 
 describe('round trip', () => {
   test('[MS1] what is written is read, also from the middle of a larger buffer', () => {
@@ -173,6 +191,12 @@ describe('round trip', () => {
 
 describe('refusals of the receiver', () => {
   const decode = (bytes: Uint8Array): string => refusal(() => decodeMessage(bytes));
+
+  test('[SH2] a piece that is shorter or longer than it says', () => {
+    const piece = JSON.stringify({ type: 'shard-piece', ask: 1, bytes: 3 });
+    expect(decode(written(piece, new Uint8Array(2)))).toBe('BAD_FRAME: piece needs 3 bytes, 2 are left');
+    expect(decode(written(piece, new Uint8Array(4)))).toBe('BAD_FRAME: message has 1 bytes too many');
+  });
   const cancel = JSON.stringify({ type: 'cancel', ...key });
 
   test('[MS1] a message without a length', () => {
@@ -272,7 +296,7 @@ describe('refusals of the sender', () => {
 
   test('[MS7] whatever its receiver would refuse', () => {
     const one = resultOf([header({})]);
-    expect(encode(one)).toBe('BAD_FRAME: message has 0 bodies, its header lists 1 tensors');
+    expect(encode(one)).toBe('BAD_FRAME: message has 0 bodies, its header lists 1');
     expect(encode({ type: 'cancel', ...key }, [new Uint8Array(1)])).toMatch(/^BAD_FRAME: message has 1 bodies/);
     expect(encode(resultOf([header({ bytes: 23 })]), [new Uint8Array(23)])).toMatch(/float32 \[2, 3\] as raw takes 24/);
     expect(encode(workAt(3, 3))).toBe('BAD_FRAME: stage is 3, the route has 3 stages');

@@ -5,13 +5,14 @@
  *   [ n: u32 ] [ header ] [ body … ]
  *
  * `n` is little-endian. The header is UTF-8 JSON of a channel message; the body is the concatenation of the
- * tensors that the header lists, in its order, with no padding. Rules MS in SPEC.md.
+ * tensors that the header lists, in its order, with no padding, or the piece of a shard that it announces. Rules MS
+ * in SPEC.md.
  */
 import { channelMessageSchema, type ChannelMessage, type TensorHeader } from './channel.ts';
 import { MESSAGE_HEADER_BYTES_MAX } from './limits.ts';
 import { parseWith } from './parse.ts';
 import { MeshError } from './reasons.ts';
-import { checkBodies, checkTensors } from './tensor-headers.ts';
+import { checkBodies, checkTensors, type BodyHeader } from './tensor-headers.ts';
 
 const LENGTH_BYTES = 4;
 const HEADER_JSON_BYTES_MAX = MESSAGE_HEADER_BYTES_MAX - LENGTH_BYTES;
@@ -24,11 +25,17 @@ export interface EncodedTensor {
 
 export interface DecodedMessage {
   readonly message: ChannelMessage;
-  /** Views into the message's bytes, one per tensor of the header. */
+  /** Views into the message's bytes: one per tensor of the header, or one piece of a shard. */
   readonly bodies: readonly Uint8Array[];
 }
 
 const tensorsOf = (message: ChannelMessage): readonly TensorHeader[] => ('tensors' in message ? message.tensors : []);
+
+/** What the header promises of the bytes behind it, in order. */
+const bodiesOf = (message: ChannelMessage): readonly BodyHeader[] =>
+  message.type === 'shard-piece'
+    ? [{ what: 'piece', bytes: message.bytes }]
+    : tensorsOf(message).map(({ name, bytes }) => ({ what: `tensor "${name}"`, bytes }));
 
 /**
  * The parts of a message in order, ready to be cut into chunks; bodies are not copied.
@@ -40,7 +47,7 @@ export function encodeMessage(message: ChannelMessage, bodies: readonly Uint8Arr
     throw new MeshError('TOO_LARGE', `message header of ${json.length} bytes, limit ${HEADER_JSON_BYTES_MAX} bytes`);
   }
   checkFit(message);
-  checkBodies(tensorsOf(message), bodies);
+  checkBodies(bodiesOf(message), bodies);
   const head = new Uint8Array(LENGTH_BYTES + json.length);
   new DataView(head.buffer).setUint32(0, json.length, true);
   head.set(json, LENGTH_BYTES);
@@ -73,15 +80,12 @@ export function decodeMessage(bytes: Uint8Array): DecodedMessage {
   checkFit(message);
   const bodies: Uint8Array[] = [];
   let offset = LENGTH_BYTES + headerBytes;
-  for (const tensor of tensorsOf(message)) {
-    if (offset + tensor.bytes > bytes.length) {
-      throw new MeshError(
-        'BAD_FRAME',
-        `tensor "${tensor.name}" needs ${tensor.bytes} bytes, ${bytes.length - offset} are left`,
-      );
+  for (const { what, bytes: bodyBytes } of bodiesOf(message)) {
+    if (offset + bodyBytes > bytes.length) {
+      throw new MeshError('BAD_FRAME', `${what} needs ${bodyBytes} bytes, ${bytes.length - offset} are left`);
     }
-    bodies.push(bytes.subarray(offset, offset + tensor.bytes));
-    offset += tensor.bytes;
+    bodies.push(bytes.subarray(offset, offset + bodyBytes));
+    offset += bodyBytes;
   }
   if (offset !== bytes.length) throw new MeshError('BAD_FRAME', `message has ${bytes.length - offset} bytes too many`);
   return { message, bodies };

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { assignmentId, peerId } from './ids.ts';
-import { ROUTE_STAGES_MAX, SIGNALING_MESSAGE_BYTES_MAX } from './limits.ts';
+import { ROUTE_STAGES_MAX, SHARD_SOURCES_MAX, SHARDS_PER_MESSAGE_MAX, SIGNALING_MESSAGE_BYTES_MAX } from './limits.ts';
 import { parseWith } from './parse.ts';
 import { MeshError } from './reasons.ts';
 import {
@@ -45,6 +45,7 @@ const UP: { readonly [Type in UpMessage['type']]: Extract<UpMessage, { type: Typ
     activity: 'working',
     queued: 2,
     rowsDone: 100,
+    shards: { cacheBytes: 1, peerBytes: 2, coordinatorBytes: 3, servedBytes: 4 },
     work: [{ assignmentId: held.assignmentId, rows: 8, msPerRow: 2.25 }],
   },
   links: {
@@ -59,6 +60,9 @@ const UP: { readonly [Type in UpMessage['type']]: Extract<UpMessage, { type: Typ
   watch: { type: 'watch', model: 'm', label: 'stable', mode: 'pipeline' },
   unwatch: { type: 'unwatch', model: 'm', version: 1 },
   leaving: { type: 'leaving', code: 'CLOSED' },
+  'shards-wanted': { type: 'shards-wanted', digests: [digest] },
+  'shards-held': { type: 'shards-held', digests: [digest] },
+  'shard-fault': { type: 'shard-fault', source: peerId('p2'), digest, code: 'SHARD_DIGEST' },
 };
 
 const placement: PlacementMessage = {
@@ -107,11 +111,12 @@ const DOWN: { readonly [Type in DownMessage['type']]: Extract<DownMessage, { typ
   placement,
   'peer-left': { type: 'peer-left', peerId: peerId('p2'), code: 'PEER_UNRESPONSIVE' },
   refused: { type: 'refused', about: 'register', code: 'BAD_FRAME', reason: 'profile.name: Too big' },
+  'shard-sources': { type: 'shard-sources', sources: [{ digest, peers: [peerId('p2')], isFetching: true }] },
 };
 
 /** Fields of the examples that may be left out. */
 const OPTIONAL: Readonly<Record<string, readonly string[]>> = {
-  pong: ['activity', 'queued', 'rowsDone', 'work'],
+  pong: ['activity', 'queued', 'rowsDone', 'shards', 'work'],
   assignment: ['bytesDone', 'bytesTotal'],
   watch: ['label', 'mode'],
   placement: ['lingering', 'plan', 'code', 'reason'],
@@ -198,6 +203,8 @@ describe('handshake', () => {
   });
 });
 
+const manyDigests = (length: number): string[] => Array.from({ length }, () => digest);
+
 describe('limits', () => {
   const { register, assignment, watch } = UP;
   test.each<[string, string, unknown]>([
@@ -220,8 +227,26 @@ describe('limits', () => {
     ['SG9', 'model', { ...watch, model: '../m' }],
     ['SG9', 'label', { ...watch, label: 'x'.repeat(129) }],
     ['SG11', 'code', { type: 'leaving', code: 'BORED' }],
+    ['SH1', 'digests', { type: 'shards-held', digests: [] }],
+    ['SH1', 'digests', { type: 'shards-held', digests: manyDigests(SHARDS_PER_MESSAGE_MAX + 1) }],
+    ['SH1', 'digests.0', { type: 'shards-held', digests: ['ff'] }],
+    ['SH5', 'digests', { type: 'shards-wanted', digests: manyDigests(SHARDS_PER_MESSAGE_MAX + 1) }],
+    ['SH4', 'code', { ...UP['shard-fault'], code: 'constructor' }],
   ])('[%s] %s beyond its limit is refused by name', (_, path, value) => {
     expect(() => parseWith(upMessageSchema, value, 'message')).toThrow(`BAD_FRAME: message: ${path}: `);
+  });
+
+  test('[SG12] the longest answer about shards, and the longest report of them, fit one message', () => {
+    const peers = Array.from({ length: SHARD_SOURCES_MAX }, () => peerId('p'.repeat(64)));
+    const sources = manyDigests(SHARDS_PER_MESSAGE_MAX).map((each) => ({ digest: each, peers, isFetching: false }));
+    const answer = parseWith(downMessageSchema, { type: 'shard-sources', sources }, 'message');
+    const report = { type: 'shards-held', digests: manyDigests(SHARDS_PER_MESSAGE_MAX) };
+    for (const message of [answer, parseWith(upMessageSchema, report, 'message')]) {
+      expect(JSON.stringify(message).length).toBeLessThanOrEqual(SIGNALING_MESSAGE_BYTES_MAX);
+    }
+    expect(() =>
+      parseWith(downMessageSchema, { type: 'shard-sources', sources: [...sources, sources[0]] }, 'message'),
+    ).toThrow('BAD_FRAME: message: sources: ');
   });
 
   test('[SG10] a placement names a stage at least', () => {

@@ -6,7 +6,7 @@
 import { batchingParametersSchema } from './batching.ts';
 import * as z from 'zod/mini';
 import { reasonCodeSchema } from './channel.ts';
-import { LINKS_REPORTED_MAX, ROUTE_STAGES_MAX } from './limits.ts';
+import { LINKS_REPORTED_MAX, ROUTE_STAGES_MAX, SHARD_SOURCES_MAX, SHARDS_PER_MESSAGE_MAX } from './limits.ts';
 import { assignmentIdSchema, digestSchema, modelNameSchema, peerIdSchema, versionSchema } from './ids.ts';
 import { DTYPES, type Signature } from './tensor.ts';
 
@@ -88,6 +88,15 @@ export const registerSchema = z.strictObject({
   holds: z.array(heldStageSchema).check(z.maxLength(64)),
 });
 
+/** Where the bytes of a node's shards came from since it joined, and what it gave to others. */
+export const shardFiguresSchema = z.strictObject({
+  cacheBytes: count,
+  peerBytes: count,
+  coordinatorBytes: count,
+  servedBytes: count,
+});
+export type ShardFigures = z.infer<typeof shardFiguresSchema>;
+
 /** What real work has cost under an assignment since the last pong. */
 export const workFiguresSchema = z.strictObject({
   assignmentId: assignmentIdSchema,
@@ -104,6 +113,7 @@ export const pongSchema = z.strictObject({
   activity: z.optional(z.enum(NODE_ACTIVITIES)),
   queued: z.optional(count),
   rowsDone: z.optional(count),
+  shards: z.optional(shardFiguresSchema),
   work: z.optional(z.array(workFiguresSchema).check(z.maxLength(64))),
 });
 
@@ -161,6 +171,23 @@ export const unwatchSchema = z.strictObject({
 /** A goodbye: the tab closes or the user stopped. */
 export const leavingSchema = z.strictObject({ type: z.literal('leaving'), code: reasonCodeSchema });
 
+const digests = z.array(digestSchema).check(z.minLength(1), z.maxLength(SHARDS_PER_MESSAGE_MAX));
+
+/**
+ * A node asks who has these shards; `shard-sources` answers. From then on it counts as fetching what nobody has, and
+ * others may be sent to it for that.
+ */
+export const shardsWantedSchema = z.strictObject({ type: z.literal('shards-wanted'), digests });
+/** A node has these shards, checked, and gives them to others. Said again after every reconnect. */
+export const shardsHeldSchema = z.strictObject({ type: z.literal('shards-held'), digests });
+/** A source did not give a shard: `SHARD_DIGEST` for wrong bytes, else why there were none. */
+export const shardFaultSchema = z.strictObject({
+  type: z.literal('shard-fault'),
+  source: peerIdSchema,
+  digest: digestSchema,
+  code: reasonCodeSchema,
+});
+
 export const upMessageSchema = z.discriminatedUnion('type', [
   registerSchema,
   pongSchema,
@@ -170,6 +197,9 @@ export const upMessageSchema = z.discriminatedUnion('type', [
   watchSchema,
   unwatchSchema,
   leavingSchema,
+  shardsWantedSchema,
+  shardsHeldSchema,
+  shardFaultSchema,
 ]);
 export type UpMessage = z.infer<typeof upMessageSchema>;
 
@@ -278,6 +308,19 @@ export const refusedSchema = z.strictObject({
   reason: text(2048),
 });
 
+/** Who has a shard, the likeliest first. Nobody: the asker fetches it from the coordinator. */
+export const shardSourceSchema = z.strictObject({
+  digest: digestSchema,
+  peers: z.array(peerIdSchema).check(z.maxLength(SHARD_SOURCES_MAX)),
+  /** The peers do not have it yet: they are fetching it from the coordinator, and give it when it has come. */
+  isFetching: z.boolean(),
+});
+export type SourcesOfShard = z.infer<typeof shardSourceSchema>;
+export const shardSourcesSchema = z.strictObject({
+  type: z.literal('shard-sources'),
+  sources: z.array(shardSourceSchema).check(z.maxLength(SHARDS_PER_MESSAGE_MAX)),
+});
+
 export const downMessageSchema = z.discriminatedUnion('type', [
   welcomeSchema,
   pingSchema,
@@ -287,6 +330,7 @@ export const downMessageSchema = z.discriminatedUnion('type', [
   placementSchema,
   peerLeftSchema,
   refusedSchema,
+  shardSourcesSchema,
 ]);
 export type DownMessage = z.infer<typeof downMessageSchema>;
 

@@ -50,19 +50,25 @@ export function checkTensors(headers: readonly TensorHeader[]): void {
   }
 }
 
+/** Bytes that a message's header announces. */
+export interface BodyHeader {
+  readonly what: string;
+  readonly bytes: number;
+}
+
 /**
  * Holds the bodies of a message that is to be sent against its headers.
  * @throws MeshError BAD_FRAME where they differ, TOO_LARGE where they are too much for one message
  */
-export function checkBodies(headers: readonly TensorHeader[], bodies: readonly Uint8Array[]): void {
+export function checkBodies(headers: readonly BodyHeader[], bodies: readonly Uint8Array[]): void {
   if (bodies.length !== headers.length) {
-    throw new MeshError('BAD_FRAME', `message has ${bodies.length} bodies, its header lists ${headers.length} tensors`);
+    throw new MeshError('BAD_FRAME', `message has ${bodies.length} bodies, its header lists ${headers.length}`);
   }
   let bodyBytes = 0;
-  for (const [index, { name, bytes }] of headers.entries()) {
+  for (const [index, { what, bytes }] of headers.entries()) {
     const length = bodies[index]?.length;
     if (length !== bytes) {
-      throw new MeshError('BAD_FRAME', `tensor "${name}" has ${length} bytes, its header says ${bytes}`);
+      throw new MeshError('BAD_FRAME', `${what} has ${length} bytes, its header says ${bytes}`);
     }
     bodyBytes += bytes;
   }

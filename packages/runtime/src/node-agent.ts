@@ -233,6 +233,7 @@ export class NodeAgent implements ContributedNode {
       case 'welcome':
       case 'signal':
       case 'placement':
+      case 'shard-sources':
         return;
     }
   }

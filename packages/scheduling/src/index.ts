@@ -13,5 +13,14 @@ export {
 } from './cluster-state.ts';
 export { createDispatch, dispatch, nextWakeMs } from './dispatch.ts';
 export type { DispatchConfig, DispatchEffect, DispatchEvent, DispatchState, Flight } from './dispatch-state.ts';
+export {
+  createShardDirectory,
+  isShunned,
+  updateShards,
+  type ShardDirectory,
+  type ShardEffect,
+  type ShardEvent,
+  type SourceRecord,
+} from './shard-directory.ts';
 export { answerPlan, type PlanAnswer, type PlanAsk } from './plan-ask.ts';
 export { placementView, type PlacementView } from './placement-view.ts';

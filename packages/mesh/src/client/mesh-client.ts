@@ -3,6 +3,7 @@ import { withDeadline, type Clock, type Random } from '@shoal/base';
 import {
   MeshError,
   requestId as parseRequestId,
+  isAboutWork,
   type ChannelMessage,
   type DownMessage,
   type NamedTensors,
@@ -157,6 +158,8 @@ export class MeshClient implements Mesh {
   }
 
   #onLinkMessage(link: Link, message: ChannelMessage, bodies: readonly Uint8Array[]): void {
+    // A client holds no shards, and asks for none.
+    if (!isAboutWork(message)) return;
     for (const model of this.#models.values()) if (model.take(link.peer, message, bodies)) return;
   }
 

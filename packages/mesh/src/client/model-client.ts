@@ -9,7 +9,7 @@ import {
   REQUEST_DEADLINE_MS_DEFAULT,
   REQUEST_DEADLINE_MS_MAX,
   requestId as parseRequestId,
-  type ChannelMessage,
+  type AboutWork,
   type FailureMessage,
   type ModelInfo,
   type NamedTensors,
@@ -167,7 +167,7 @@ export class ModelClient {
   }
 
   /** Takes a message about one of this model's requests; false if it is about none of them. */
-  take(from: PeerId, message: ChannelMessage, bodies: readonly Uint8Array[]): boolean {
+  take(from: PeerId, message: AboutWork, bodies: readonly Uint8Array[]): boolean {
     const { requestId, microbatch, attempt } = message;
     const pending = this.#pending.get(requestId);
     if (pending === undefined) return false;

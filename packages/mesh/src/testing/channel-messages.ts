@@ -1,11 +1,11 @@
 /** Messages of a link for tests: small words, and work that carries as many bytes as asked for. */
-import { peerId, requestId, type ChannelMessage } from '@shoal/protocol';
+import { peerId, requestId, type CancelMessage, type ChannelMessage, type WorkMessage } from '@shoal/protocol';
 
 const KEY = { requestId: requestId('request'), attempt: 1, epoch: 1 };
 
-export const cancelMessage = (microbatch: number): ChannelMessage => ({ type: 'cancel', ...KEY, microbatch });
+export const cancelMessage = (microbatch: number): CancelMessage => ({ type: 'cancel', ...KEY, microbatch });
 
-export const workMessage = (microbatch: number, bytes: number): ChannelMessage => ({
+export const workMessage = (microbatch: number, bytes: number): WorkMessage => ({
   type: 'work',
   ...KEY,
   microbatch,
@@ -20,6 +20,8 @@ export const workMessage = (microbatch: number, bytes: number): ChannelMessage =
   timings: [],
   tensors: [{ name: 'x', dtype: 'bool', shape: [bytes], encoding: 'raw', bytes }],
 });
+
+export const pieceMessage = (ask: number, bytes: number): ChannelMessage => ({ type: 'shard-piece', ask, bytes });
 
 /** Bytes that differ from those of other seeds. */
 export function patternOf(bytes: number, seed: number): Uint8Array<ArrayBuffer> {

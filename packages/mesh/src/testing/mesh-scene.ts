@@ -6,7 +6,7 @@ import { ManualClock, seededRandom } from '@shoal/base';
 import {
   MeshError,
   peerId,
-  type ChannelMessage,
+  type CancelMessage,
   type ModelInfo,
   type NamedTensors,
   type PeerId,
@@ -75,7 +75,7 @@ export class ScriptedNode {
   readonly id: PeerId;
   /** What came, in order. */
   readonly work: Work[] = [];
-  readonly cancelled: ChannelMessage[] = [];
+  readonly cancelled: CancelMessage[] = [];
   /** What it does with work; by default it answers at once. */
   onWork: (work: Work) => void = (work) => void this.answer(work);
   readonly #links: Links;
