@@ -4,6 +4,7 @@ import { peerId, requestId } from './ids.ts';
 import {
   BULK_MESSAGE_BYTES_MAX,
   DATA_MESSAGE_BYTES_MAX,
+  RELEASED_PIECES_MAX,
   REQUEST_DEADLINE_MS_MAX,
   ROUTE_STAGES_MAX,
   TENSORS_PER_MESSAGE_MAX,
@@ -38,6 +39,14 @@ const EXAMPLES: { readonly [Type in ChannelMessage['type']]: Extract<ChannelMess
   'shard-ask': { type: 'shard-ask', ask: 1, digest, offset: 262_144, bytes: 262_144, deadlineMs: 5000 },
   'shard-piece': { type: 'shard-piece', ask: 1, bytes: 262_144 },
   'shard-refusal': { type: 'shard-refusal', ask: 1, code: 'SHARD_UNAVAILABLE', reason: 'not held here' },
+  resume: { type: 'resume', ...key, route: [peerId('n0'), peerId('n2')], replyTo: peerId('c'), ask: [peerId('n0')] },
+  release: {
+    type: 'release',
+    replyTo: peerId('c'),
+    stage: 0,
+    route: [peerId('n0'), peerId('n1')],
+    pieces: [{ requestId: requestId('r-1'), microbatch: 2 }],
+  },
 };
 const types = Object.keys(EXAMPLES) as ChannelMessage['type'][];
 
@@ -78,7 +87,8 @@ describe.each(types.filter((type) => 'requestId' in EXAMPLES[type]))('%s', (type
 });
 
 describe('limits', () => {
-  const { work, result, failure, lease, 'shard-ask': ask, 'shard-piece': piece, 'shard-refusal': refusal } = EXAMPLES;
+  const { work, result, failure, lease, resume, release } = EXAMPLES;
+  const { 'shard-ask': ask, 'shard-piece': piece, 'shard-refusal': refusal } = EXAMPLES;
   const many = (length: number, make: (index: number) => unknown): unknown[] =>
     Array.from({ length }, (_, index) => make(index));
 
@@ -96,6 +106,10 @@ describe('limits', () => {
     ['WK9', 'code', { ...failure, code: 'NO_SUCH_CODE' }],
     ['WK9', 'code', { ...failure, code: 'constructor' }],
     ['WK9', 'reason', { ...failure, reason: 'x'.repeat(2049) }],
+    ['WK12', 'route', { ...resume, route: [] }],
+    ['WK12', 'ask', { ...resume, ask: many(ROUTE_STAGES_MAX + 1, () => 'n') }],
+    ['WK13', 'pieces', { ...release, pieces: [] }],
+    ['WK13', 'pieces', { ...release, pieces: many(RELEASED_PIECES_MAX + 1, () => release.pieces[0]) }],
     ['MS2', 'timings', { ...result, timings: many(ROUTE_STAGES_MAX + 1, () => timing) }],
     ['MS2', 'timings.0.computeMs', { ...result, timings: [{ ...timing, computeMs: -1 }] }],
     ['MS6', 'tensors', { ...work, tensors: many(TENSORS_PER_MESSAGE_MAX + 1, () => tensor) }],

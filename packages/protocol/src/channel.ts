@@ -7,6 +7,7 @@ import { digestSchema, modelNameSchema, peerIdSchema, requestIdSchema, versionSc
 import {
   BULK_MESSAGE_BYTES_MAX,
   DATA_MESSAGE_BYTES_MAX,
+  RELEASED_PIECES_MAX,
   REQUEST_DEADLINE_MS_MAX,
   ROUTE_STAGES_MAX,
   TENSOR_RANK_MAX,
@@ -101,6 +102,34 @@ export const cancelSchema = z.strictObject({ type: z.literal('cancel'), ...workK
 export type CancelMessage = z.infer<typeof cancelSchema>;
 
 /**
+ * A route has lost a node: whoever is nearest its end and has the work, waiting, running or as what was handed on,
+ * goes on with it along the new route, as a new attempt.
+ */
+export const resumeSchema = z.strictObject({
+  type: z.literal('resume'),
+  ...workKey,
+  /** The new route, one replica per stage. */
+  route: z.array(peerIdSchema).check(z.minLength(1), z.maxLength(ROUTE_STAGES_MAX)),
+  replyTo: peerIdSchema,
+  /** Whom to ask next when the receiver has nothing: nodes of the old route, those nearest its end first. */
+  ask: z.array(peerIdSchema).check(z.maxLength(ROUTE_STAGES_MAX)),
+});
+export type ResumeMessage = z.infer<typeof resumeSchema>;
+
+/** Results have come, or nobody waits for them any more: what was kept of these pieces may go, along the whole route. */
+export const releaseSchema = z.strictObject({
+  type: z.literal('release'),
+  replyTo: peerIdSchema,
+  /** The stage this message is for, as an index into `route`. */
+  stage: count,
+  route: z.array(peerIdSchema).check(z.minLength(1), z.maxLength(ROUTE_STAGES_MAX)),
+  pieces: z
+    .array(z.strictObject({ requestId: requestIdSchema, microbatch: count }))
+    .check(z.minLength(1), z.maxLength(RELEASED_PIECES_MAX)),
+});
+export type ReleaseMessage = z.infer<typeof releaseSchema>;
+
+/**
  * Asks for the bytes `[offset, offset + bytes)` of a shard that the peer has or is fetching. `ask` is the asker's number,
  * by which the one answer is known: `shard-piece` or `shard-refusal`.
  */
@@ -138,6 +167,8 @@ export const channelMessageSchema = z.discriminatedUnion('type', [
   failureSchema,
   leaseSchema,
   cancelSchema,
+  resumeSchema,
+  releaseSchema,
   shardAskSchema,
   shardPieceSchema,
   shardRefusalSchema,
@@ -145,7 +176,7 @@ export const channelMessageSchema = z.discriminatedUnion('type', [
 export type ChannelMessage = z.infer<typeof channelMessageSchema>;
 
 /** What is said about a piece of work, and what about shards. */
-export type AboutWork = WorkMessage | ResultMessage | FailureMessage | LeaseMessage | CancelMessage;
+export type AboutWork = WorkMessage | ResultMessage | FailureMessage | LeaseMessage | CancelMessage | ResumeMessage;
 export type AboutShards = ShardAskMessage | ShardPieceMessage | ShardRefusalMessage;
 export const isAboutWork = (message: ChannelMessage): message is AboutWork => 'requestId' in message;
 
@@ -156,6 +187,8 @@ export const STREAM_OF: Readonly<Record<ChannelMessage['type'], Stream>> = {
   failure: 'control',
   lease: 'control',
   cancel: 'control',
+  resume: 'control',
+  release: 'control',
   'shard-ask': 'control',
   'shard-piece': 'bulk',
   'shard-refusal': 'control',

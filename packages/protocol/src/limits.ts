@@ -43,6 +43,8 @@ export const SHARD_FETCH_LEASE_MS = 30_000;
 export const TENSOR_RANK_MAX = 8;
 export const TENSORS_PER_MESSAGE_MAX = 256;
 export const ROUTE_STAGES_MAX = 64;
+/** Pieces of work in one `release`: the longest ids and the longest route fit a control message. */
+export const RELEASED_PIECES_MAX = 256;
 
 /** One signaling message, an SDP offer with all its candidates included. */
 export const SIGNALING_MESSAGE_BYTES_MAX = 64 * KIB;

@@ -82,6 +82,8 @@ const milliseconds = fc.double({ min: 0, max: 600_000, noNaN: true }).map((ms) =
 const workKey = { requestId: id.map(requestId), microbatch: count, attempt: count, epoch: count };
 const name = fc.string({ unit: 'binary', minLength: 1, maxLength: 20 }).filter((text) => text !== '__proto__');
 
+const route = fc.array(id.map(peerId), { minLength: 1, maxLength: 64 });
+
 const tensor = fc
   .record({
     name,
@@ -110,7 +112,7 @@ const message: fc.Arbitrary<ChannelMessage> = fc.oneof(
       version: fc.maxSafeNat(),
       signature: fc.string({ minLength: 1, maxLength: 128 }),
       stage: fc.nat(),
-      route: fc.array(id.map(peerId), { minLength: 1, maxLength: 64 }),
+      route,
       replyTo: id.map(peerId),
       rows: count,
       deadlineMs: milliseconds,
@@ -149,6 +151,18 @@ const message: fc.Arbitrary<ChannelMessage> = fc.oneof(
     code: fc.constantFrom(...REASON_CODES),
     reason: fc.string({ unit: 'binary', maxLength: 40 }),
   }),
+  fc.record({ type: fc.constant('resume' as const), ...workKey, route, replyTo: id.map(peerId), ask: route }),
+  fc
+    .record({
+      stage: fc.nat(),
+      route,
+      replyTo: id.map(peerId),
+      pieces: fc.array(fc.record({ requestId: id.map(requestId), microbatch: count }), {
+        minLength: 1,
+        maxLength: 256,
+      }),
+    })
+    .map((release) => ({ type: 'release' as const, ...release, stage: release.stage % release.route.length })),
 );
 
 const bodiesOf = (original: ChannelMessage): Uint8Array[] => {
@@ -262,6 +276,11 @@ describe('refusals of the receiver', () => {
   test('[WK2] a stage that the route does not have', () => {
     expect(decode(written(JSON.stringify(workAt(2, 2))))).toBe('BAD_FRAME: stage is 2, the route has 2 stages');
     expect(decode(written(JSON.stringify(workAt(1, 2))))).toBe('accepted');
+    const pieces = [{ requestId: 'r', microbatch: 0 }];
+    const releaseAt = (stage: number): string =>
+      JSON.stringify({ type: 'release', replyTo: 'c', stage, route: ['a', 'b'], pieces });
+    expect(decode(written(releaseAt(2)))).toBe('BAD_FRAME: stage is 2, the route has 2 stages');
+    expect(decode(written(releaseAt(1)))).toBe('accepted');
   });
 
   test.each(['__proto__', 'constructor', 'prototype', 'toString'])('[MS10] the key %s is harmless anywhere', (evil) => {

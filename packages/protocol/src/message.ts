@@ -56,7 +56,8 @@ export function encodeMessage(message: ChannelMessage, bodies: readonly Uint8Arr
 
 /** What no schema says: how the fields of a message must fit each other. */
 function checkFit(message: ChannelMessage): void {
-  if (message.type === 'work' && message.stage >= message.route.length) {
+  const isOnRoute = message.type === 'work' || message.type === 'release';
+  if (isOnRoute && message.stage >= message.route.length) {
     throw new MeshError('BAD_FRAME', `stage is ${message.stage}, the route has ${message.route.length} stages`);
   }
   checkTensors(tensorsOf(message));

@@ -71,6 +71,7 @@ export const REASONS = {
   SHARD_UNAVAILABLE: facts(true, 'A piece of the model cannot be fetched.', 'It is tried again.'),
   NOT_ASSIGNED: facts(true, 'The node does not hold this stage.', 'Take a fresh placement.'),
   STALE_EPOCH: facts(true, 'The work belongs to an older placement.', 'Take a fresh placement.'),
+  NOT_KEPT: facts(true, 'No node has what was handed on for this work any more.', 'It starts over.'),
   EXECUTION_FAILED: facts(true, 'The model failed while it ran.', 'It is tried on another node.'),
   INTERNAL: facts(true, 'Something broke that should not have.', 'Report it with the log.'),
 } as const satisfies Readonly<Record<string, ReasonFacts>>;

@@ -30,6 +30,9 @@ import { StageRunner } from './stage-runner.ts';
 const ADMISSION_DEADLINE_MS = 10_000;
 /** A client's page may be busy with itself; its results are kept under way for as long. */
 const CLIENT_SILENCE_MS_MAX = PING_INTERVAL_MS * CLIENT_PINGS_MISSED_MAX;
+/** For what was handed on along routes and is not acknowledged yet: beyond this, or this part of the memory, the oldest go. */
+const KEPT_BYTES_MAX = 64 * 2 ** 20;
+const KEPT_SHARE = 1 / 8;
 /** What is under way at `stop` has this long to finish. */
 const DRAIN_MS = 2000;
 
@@ -172,6 +175,8 @@ export class NodeAgent implements ContributedNode {
       executor: () => this.#device.executor,
       holder: this.#holder,
       reach: (peer) => this.#reach(peer),
+      linked: (peer) => this.#links?.get(peer),
+      keptBytesMax: Math.min(KEPT_BYTES_MAX, KEPT_SHARE * this.#options.memoryBytesMax),
       onChange: () => this.#settlePhase(),
       onStuck: (reason) => this.#recover(reason),
     });
@@ -179,7 +184,7 @@ export class NodeAgent implements ContributedNode {
       transport(signaling, welcome),
       clock,
       {
-        message: (_link, message, bodies) => this.#onLinkMessage(message, bodies),
+        message: (link, message, bodies) => this.#onLinkMessage(link, message, bodies),
         closed: (link, error) => {
           this.#status.log(error.code, `link to ${link.peer} ended: ${error.reason}`);
           this.#runner?.dropFrom(link.peer);
@@ -264,9 +269,24 @@ export class NodeAgent implements ContributedNode {
     this.#signaling?.send({ type: 'links', links });
   }
 
-  #onLinkMessage(message: ChannelMessage, bodies: readonly Uint8Array[]): void | Promise<void> {
-    if (message.type === 'work') return this.#runner?.take(message, bodies);
-    if (message.type === 'cancel') this.#runner?.cancel(message);
+  #onLinkMessage({ peer }: Link, message: ChannelMessage, bodies: readonly Uint8Array[]): void | Promise<void> {
+    switch (message.type) {
+      case 'work':
+        return this.#runner?.take(message, bodies);
+      case 'cancel':
+        return this.#runner?.cancel(peer, message);
+      case 'resume':
+        return this.#runner?.resume(peer, message);
+      case 'release':
+        return this.#runner?.release(peer, message);
+      case 'result':
+      case 'failure':
+      case 'lease':
+      case 'shard-ask':
+      case 'shard-piece':
+      case 'shard-refusal':
+        return;
+    }
   }
 
   /** The executor is dead or stuck: a fresh one takes its place, and every stage is loaded and proven anew. */

@@ -2,22 +2,33 @@
 import type { Clock } from '@shoal/base';
 import type { Link } from '@shoal/mesh/link';
 import {
+  CREDIT_WINDOW_BYTES,
   MeshError,
   type CancelMessage,
   type EncodedTensor,
+  type FailureMessage,
   type NamedTensors,
   type PeerId,
+  type ReleaseMessage,
+  type ResultMessage,
+  type ResumeMessage,
   type StageTiming,
   type TensorData,
   type WorkMessage,
 } from '@shoal/protocol';
 import { checkInputs, decodeTensor, encodeTensor, signatureOf, type Manifest, type StageNames } from '@shoal/sharding';
 import type { Executor, RunResult } from './executor.ts';
+import { KeptBoundaries, type KeptBoundary } from './kept-boundaries.ts';
 import type { HeldAssignment, StageHolder } from './stage-holder.ts';
-import { jobKey, QUEUE_MAX, WorkQueue, type Job } from './work-queue.ts';
+import { QUEUE_MAX, WorkQueue, type Job } from './work-queue.ts';
 
 /** Microbatches given to the executor at once: one computes while the next one's inputs are already there. */
 const RUNNING_MAX = 2;
+/**
+ * Outcomes that the wire has not taken yet. With more than this the node computes nothing new: what comes then waits in
+ * its queue, unread, and so takes the credit of whoever sends. A slow stage holds up those before it, to the client.
+ */
+const UNSENT_BYTES_MAX: number = CREDIT_WINDOW_BYTES;
 /** A lease is this many times what the work should take, and never less than the floor. */
 const LEASE_FACTOR = 3;
 const LEASE_FLOOR_MS = 2000;
@@ -31,8 +42,12 @@ export interface StageRunnerParts {
   readonly clock: Clock;
   readonly power: number;
   readonly executor: () => Executor;
-  readonly holder: StageHolder;
+  readonly holder: Pick<StageHolder, 'forWork'>;
   readonly reach: (peer: PeerId) => Promise<Link>;
+  /** The link to a peer, if one is open. */
+  readonly linked: (peer: PeerId) => Link | undefined;
+  /** Memory for what was handed on and is not acknowledged yet. */
+  readonly keptBytesMax: number;
   readonly onChange: () => void;
   readonly onStuck: (reason: string) => void;
 }
@@ -42,26 +57,39 @@ export interface RunnerFigures {
   readonly running: number;
   readonly microbatchesDone: number;
   readonly rowsDone: number;
+  /** Bytes of outcomes that the wire has not taken yet, and of what is kept until results are acknowledged. */
+  readonly unsentBytes: number;
+  readonly keptBytes: number;
 }
 
 export class StageRunner {
   readonly #parts: StageRunnerParts;
   readonly #queue = new WorkQueue();
+  readonly #kept: KeptBoundaries;
   /** Ends of the runs under way, for the executor that dies with them. */
   readonly #abortRuns = new Set<(error: MeshError) => void>();
   readonly #idle = new Set<() => void>();
   #microbatchesDone = 0;
   #rowsDone = 0;
+  #unsentBytes = 0;
   #draining = false;
   #restUntilMs = 0;
 
   constructor(parts: StageRunnerParts) {
     this.#parts = parts;
+    this.#kept = new KeptBoundaries(parts.keptBytesMax);
   }
 
   get figures(): RunnerFigures {
     const { waiting, running } = this.#queue;
-    return { waiting, running, microbatchesDone: this.#microbatchesDone, rowsDone: this.#rowsDone };
+    return {
+      waiting,
+      running,
+      microbatchesDone: this.#microbatchesDone,
+      rowsDone: this.#rowsDone,
+      unsentBytes: this.#unsentBytes,
+      keptBytes: this.#kept.bytes,
+    };
   }
 
   /** Takes work in. Settles when its bytes are no longer needed, which gives the sender its credit back. */
@@ -85,13 +113,35 @@ export class StageRunner {
     });
   }
 
-  cancel(message: CancelMessage): void {
-    this.#queue.cancel(jobKey(message));
+  cancel(from: PeerId, { requestId, microbatch }: CancelMessage): void {
+    const piece = { replyTo: from, requestId, microbatch };
+    this.#queue.cancel(piece);
+    this.#kept.release(from, piece);
+  }
+
+  /** Goes on with a piece of work along another route, or asks the next node that may have it. */
+  resume(from: PeerId, message: ResumeMessage): void {
+    if (this.#queue.redirect(from, message)) return;
+    const kept = this.#kept.find(from, message);
+    if (kept === undefined) void this.#askNext(message);
+    else void this.#sendAgain(kept, message);
+  }
+
+  /** Lets go of what was kept, and passes the word on along the route. The last stage keeps nothing. */
+  release(from: PeerId, message: ReleaseMessage): void {
+    const { replyTo, route, stage, pieces } = message;
+    for (const piece of pieces) this.#kept.release(from, { replyTo, ...piece });
+    for (let next = stage + 1; next < route.length - 1; next++) {
+      const link = this.#parts.linked(route[next] as PeerId);
+      // Where nobody can be told, the budget and the deadline see to it.
+      if (link !== undefined) return void link.send({ ...message, stage: next }).catch(() => {});
+    }
   }
 
   /** A peer is gone: nobody waits for its results. */
   dropFrom(peer: PeerId): void {
     this.#queue.cancelFrom((message) => message.replyTo === peer);
+    this.#kept.dropFor(peer);
   }
 
   /** Ends the runs under way with this error; what waits stays. */
@@ -125,6 +175,7 @@ export class StageRunner {
   #pump(): void {
     const { clock } = this.#parts;
     while (this.#queue.running < RUNNING_MAX && clock.nowMs() >= this.#restUntilMs) {
+      if (this.#unsentBytes > UNSENT_BYTES_MAX) break;
       const job = this.#queue.next(clock.nowMs());
       if (job === undefined) break;
       void this.#run(job);
@@ -139,8 +190,6 @@ export class StageRunner {
     const { clock, reach, self } = this.#parts;
     const { message } = job;
     const { replyTo, route, stage } = message;
-    const nextStage = stage + 1;
-    const receiver = route[nextStage] ?? replyTo;
     try {
       const held = this.#parts.holder.forWork(message);
       if (typeof held === 'string' || held.manifest === null || held.prepared === null)
@@ -149,7 +198,7 @@ export class StageRunner {
       const leaseMs = Math.max(LEASE_FLOOR_MS, LEASE_FACTOR * expectedMs);
       if (expectedMs >= LEASE_WORTH_MS) this.#promise(message, leaseMs);
       // Dialled while the stage computes; a dial that fails shows itself when there is something to send.
-      reach(receiver).catch(() => {});
+      reach(route[stage + 1] ?? replyTo).catch(() => {});
       const startedAtMs = clock.nowMs();
       const names = held.prepared.names(message.signature);
       const arrived = this.#read(message, job.bodies, names, held.prepared.isFirst ? held.manifest : null);
@@ -157,16 +206,16 @@ export class StageRunner {
       this.#note(held, message.rows, computeMs);
       this.#rest(computeMs);
       if (!this.#queue.finish(job)) return;
-      // The next one computes while this one's outcome is sent.
+      // The next one computes while this one's outcome is written and sent.
       this.#pump();
-      this.#microbatchesDone += 1;
-      this.#rowsDone += message.rows;
       const queueMs = Math.max(0, startedAtMs - job.arrivedAtMs);
       const timings = [...message.timings, { stage, node: self, rows: message.rows, queueMs, computeMs }];
       const tensors = [...passedOn(message, job.bodies, names), ...made(outputs, names)];
-      await this.#handOn(job, receiver, timings, tensors);
+      this.#microbatchesDone += 1;
+      this.#rowsDone += message.rows;
+      await this.#handOn(job, timings, tensors);
     } catch (error) {
-      if (this.#queue.finish(job)) await this.#failAcross(message, MeshError.from(error, 'EXECUTION_FAILED'));
+      if (this.#queue.finish(job)) await this.#failAcross(job.message, MeshError.from(error, 'EXECUTION_FAILED'));
     } finally {
       this.#pump();
     }
@@ -180,29 +229,73 @@ export class StageRunner {
       .catch(() => {});
   }
 
-  /** The stage's outcome to the next one of the route, or the result to whoever waits. */
+  /** The stage's outcome to the next one of the route, kept until it is acknowledged, or the result to whoever waits. */
   async #handOn(
     { message, expiresAtMs }: Job,
-    receiver: PeerId,
-    timings: readonly StageTiming[],
+    timings: StageTiming[],
     encoded: readonly EncodedTensor[],
   ): Promise<void> {
     const { requestId, microbatch, attempt, epoch, stage, route } = message;
-    const key = { requestId, microbatch, attempt, epoch };
     const bodies = encoded.map(({ data }) => data);
     const tensors = encoded.map(({ header }) => header);
-    const isLast = stage + 1 === route.length;
+    const unsentBytes = bodies.reduce((sum, { length }) => sum + length, 0);
+    this.#unsentBytes += unsentBytes;
     try {
-      const link = await this.#parts.reach(receiver);
-      if (isLast) return await link.send({ type: 'result', ...key, timings: [...timings], tensors }, bodies);
-      const deadlineMs = Math.max(0, expiresAtMs - this.#parts.clock.nowMs());
-      await link.send({ ...message, stage: stage + 1, deadlineMs, timings: [...timings], tensors }, bodies);
-    } catch (error) {
-      const failure = MeshError.from(error, 'LINK_FAILED');
-      // Whoever waits may choose another node for the next stage.
-      const at = isLast ? {} : { stage: stage + 1, node: receiver };
-      await this.#failAcross(message, failure, at);
+      if (stage + 1 < route.length) {
+        const next: WorkMessage = { ...message, stage: stage + 1, timings, tensors };
+        this.#kept.keep(next, bodies, expiresAtMs, this.#parts.clock.nowMs());
+        await this.#sendOn(next, bodies, expiresAtMs);
+      } else {
+        await this.#sendResult(message, { requestId, microbatch, attempt, epoch, timings, tensors }, bodies);
+      }
+    } finally {
+      this.#unsentBytes -= unsentBytes;
     }
+  }
+
+  async #sendResult(
+    message: WorkMessage,
+    result: Omit<ResultMessage, 'type'>,
+    bodies: readonly Uint8Array[],
+  ): Promise<void> {
+    try {
+      const link = await this.#parts.reach(message.replyTo);
+      await link.send({ type: 'result', ...result }, bodies);
+    } catch (error) {
+      await this.#failAcross(message, MeshError.from(error, 'LINK_FAILED'));
+    }
+  }
+
+  /** Sends work to the stage that it is for. Where that fails whoever waits may choose another node for the stage. */
+  async #sendOn(message: WorkMessage, bodies: readonly Uint8Array[], expiresAtMs: number): Promise<void> {
+    const node = message.route[message.stage] as PeerId;
+    try {
+      const link = await this.#parts.reach(node);
+      const deadlineMs = Math.max(0, expiresAtMs - this.#parts.clock.nowMs());
+      await link.send({ ...message, deadlineMs }, bodies);
+    } catch (error) {
+      await this.#failAcross(message, MeshError.from(error, 'LINK_FAILED'), node);
+    }
+  }
+
+  #sendAgain({ message, bodies, expiresAtMs }: KeptBoundary, { attempt, route }: ResumeMessage): Promise<void> {
+    const again = { ...message, attempt, route };
+    // Should this route lose a node too, it is this attempt that goes on.
+    this.#kept.keep(again, bodies, expiresAtMs, this.#parts.clock.nowMs());
+    return this.#sendOn(again, bodies, expiresAtMs);
+  }
+
+  /** Passes the question on to the next node that may have the work; when there is none, whoever waits is told. */
+  async #askNext(message: ResumeMessage): Promise<void> {
+    for (const [i, peer] of message.ask.entries()) {
+      try {
+        const link = await this.#parts.reach(peer);
+        return await link.send({ ...message, ask: message.ask.slice(i + 1) });
+      } catch {
+        // Gone as well: perhaps the one before it has kept what it was given.
+      }
+    }
+    await this.#failAcross({ ...message, stage: 0 }, new MeshError('NOT_KEPT'));
   }
 
   /** By arriving name: what the stage's own model reads, each tensor with memory of its own. */
@@ -285,13 +378,22 @@ export class StageRunner {
     clock.schedule(this.#restUntilMs - clock.nowMs(), () => this.#pump());
   }
 
+  /** Tells whoever waits what went wrong at a stage, and at which node: this one, or one that cannot be reached. */
   async #failAcross(
-    message: WorkMessage,
+    {
+      requestId,
+      microbatch,
+      attempt,
+      epoch,
+      stage,
+      replyTo,
+    }: Omit<FailureMessage, 'type' | 'node' | 'code' | 'reason'> & {
+      readonly replyTo: PeerId;
+    },
     { code, reason }: MeshError,
-    at: { readonly stage?: number; readonly node?: PeerId } = {},
+    node: PeerId = this.#parts.self,
   ): Promise<void> {
-    const { requestId, microbatch, attempt, epoch, stage, replyTo } = message;
-    const about = { requestId, microbatch, attempt, epoch, stage, node: this.#parts.self, ...at };
+    const about = { requestId, microbatch, attempt, epoch, stage, node };
     try {
       const link = await this.#parts.reach(replyTo);
       await link.send({ type: 'failure', ...about, code, reason: reason.slice(0, 2000) });

@@ -1,6 +1,6 @@
 import { peerId, requestId, type WorkMessage } from '@shoal/protocol';
 import { expect, test } from 'vitest';
-import { jobKey, QUEUE_MAX, WorkQueue, type Job } from './work-queue.ts';
+import { QUEUE_MAX, WorkQueue, type Job } from './work-queue.ts';
 
 const released: number[] = [];
 const job = (microbatch: number, expiresAtMs = 100): Job => {
@@ -51,8 +51,8 @@ test('a cancel removes what waits, and makes the outcome of what runs unwanted',
   queue.add(first);
   queue.add(job(2));
   queue.next(0);
-  queue.cancel(jobKey(first.message));
-  queue.cancel(jobKey(job(2).message));
+  queue.cancel(first.message);
+  queue.cancel(job(2).message);
   expect(queue.next(0)).toBeUndefined();
   expect(queue.finish(first)).toBe(false);
   expect(released).toEqual([2, 1]);

@@ -6,7 +6,7 @@
  * Schonberg, Flynn, CACM 35(8), 1992, with weights), and a node is passed over when the others would be done before it.
  */
 import type { PeerId } from '@shoal/protocol';
-import type { DispatchState, ReplicaState, Span } from './dispatch-state.ts';
+import type { DispatchState, Flight, ReplicaState, Span } from './dispatch-state.ts';
 import { reluctance } from './node-health.ts';
 import { hasRoom, readyMs } from './replica-load.ts';
 
@@ -41,6 +41,28 @@ export function chooseRoute(
     rows = Math.min(rows, rowsFor(state, chosen, finishMs));
   }
   return { route, rows: Math.max(leastRows, rows) };
+}
+
+/**
+ * The route on which a stalled flight goes on: its own nodes where they still serve, the best others elsewhere.
+ * Nothing while a stage has nobody, or nobody with room.
+ */
+export function mendRoute(
+  state: DispatchState,
+  { route, span }: Flight,
+  avoid: ReadonlySet<PeerId>,
+): ReplicaState[] | undefined {
+  const rows = span.end - span.start;
+  const mended: ReplicaState[] = [];
+  for (const [stage, replicas] of state.stages.entries()) {
+    const before = route[stage];
+    const own = before === undefined || avoid.has(before) ? undefined : replicas.get(before);
+    const candidates = own === undefined ? candidatesOf(state, replicas, avoid) : [];
+    const replica = own ?? chooseCandidate(state, candidates, rows, Number.POSITIVE_INFINITY)?.replica;
+    if (replica === undefined) return undefined;
+    mended.push(replica);
+  }
+  return mended;
 }
 
 function someRoom(state: DispatchState, stage: ReadonlyMap<PeerId, ReplicaState>): boolean {

@@ -32,7 +32,7 @@ describe('with everything going wrong', () => {
     const codes = new Set<string>();
     let results = 0;
     let accepted = 0;
-    for (let seed = 1; seed <= 100; seed++) {
+    for (let seed = 1; seed <= 200; seed++) {
       const { history } = runChaos(seed);
       for (const entry of history) if (entry.type === 'settled') codes.add(entry.code ?? 'done');
       results += outcomesOf(history).results;
@@ -83,6 +83,72 @@ describe('with nodes that only come and go', () => {
     expect(outcomesOf(simulation.history).results).toBe(1);
     // One node alone would take 8 s.
     expect(endMs).toBeLessThan(8000);
+  });
+});
+
+describe('with stages that lose their only node', () => {
+  /** Three stages with a node each; some stage's node dies at a random moment, a spare takes its place later. */
+  function killOne(seed: number, victim: number): DispatchSimulation {
+    const simulation = new DispatchSimulation({ seed, unservedCode: 'PEER_LEFT' });
+    const { clock, random } = simulation;
+    const nodes = [0, 1, 2].map((i) =>
+      simulation.add(`n${i}`, { msPerRow: 90, latencyMs: 10 * random.next(), noise: 0.3 }),
+    );
+    simulation.place(3);
+    for (let i = 0; i < 40; i++) clock.schedule(20 * i, () => simulation.submit(1));
+    clock.schedule(200 + 1000 * random.next(), () => simulation.kill(nodes[victim]!, 200 * random.next()));
+    clock.schedule(1500, () => {
+      simulation.add('spare', { msPerRow: 90, latencyMs: 5 });
+      simulation.place();
+    });
+    simulation.runToEnd();
+    return simulation;
+  }
+
+  test.each([0, 1, 2])('stage %i: nothing lost, nothing twice, and nothing kept in the end', (victim) => {
+    for (let seed = 1; seed <= 60; seed++) {
+      const simulation = killOne(seed, victim);
+      expect(violationsOf(simulation.history), `seed ${seed}`).toEqual([]);
+      expect(outcomesOf(simulation.history), `seed ${seed}`).toMatchObject({ accepted: 40, results: 40 });
+      expect(simulation.leftovers(), `seed ${seed}`).toEqual([]);
+      for (const node of simulation.nodes.values()) {
+        if (node.alive) expect(node.keptCount, `seed ${seed}: ${node.id}`).toBe(0);
+      }
+    }
+  });
+
+  test.each([1, 2])('what stage 0 has done it does not do again when stage %i is lost', (victim) => {
+    let resumed = 0;
+    for (let seed = 1; seed <= 60; seed++) {
+      const simulation = killOne(seed, victim);
+      const first = simulation.nodes.get(peerId('n0'))!;
+      expect(first.computed, `seed ${seed}`).toBe(40);
+      resumed += simulation.resumed;
+    }
+    // There was something to go on with, in every run.
+    expect(resumed).toBeGreaterThan(60);
+  });
+
+  test('what was kept no longer starts over, and still each row counts once', () => {
+    const simulation = new DispatchSimulation({ seed: 3, config: { aheadMs: 4000 }, unservedCode: 'PEER_LEFT' });
+    const [a, b] = [simulation.add('a', { msPerRow: 20, keptMax: 6 }), simulation.add('b', { msPerRow: 400 })];
+    simulation.place(2);
+    const ids = Array.from({ length: 30 }, () => simulation.submit(1));
+    let keptMost = 0;
+    for (let atMs = 10; atMs < 2000; atMs += 10) {
+      simulation.clock.schedule(atMs, () => (keptMost = Math.max(keptMost, a.keptCount)));
+    }
+    // By now the first stage has handed on more than it keeps.
+    simulation.clock.schedule(1000, () => simulation.kill(b, 0));
+    simulation.clock.schedule(1100, () => {
+      simulation.add('c', { msPerRow: 40 });
+      simulation.place();
+    });
+    simulation.runToEnd();
+    expect(violationsOf(simulation.history)).toEqual([]);
+    expect(outcomesOf(simulation.history).results).toBe(ids.length);
+    expect(keptMost).toBe(6);
+    expect(a.computed).toBeGreaterThan(ids.length);
   });
 });
 

@@ -75,10 +75,22 @@ export interface Flight {
   /** When its result should be back. */
   readonly expectedAtMs: number;
   leaseUntilMs: number;
+  /** What it waits for, when its route has lost a node. */
+  stall: Stall | null;
+  /** Nodes that were asked to go on with it, after an earlier route lost a node; nobody when it came from the start. */
+  readonly asked: readonly PeerId[];
   /** When to see whether another node would be done sooner; infinity when that has been seen to. */
   lateAtMs: number;
   /** The other try of the same rows, while that is under way: the first result counts. */
   twin: Flight | null;
+}
+
+/** A microbatch that goes on from what the others of its route have, as soon as somebody takes the lost node's place. */
+export interface Stall {
+  /** Nodes that may have it, waiting or as what they handed on, those nearest the end of the route first. */
+  readonly holders: readonly PeerId[];
+  /** Nodes that failed on it. */
+  readonly avoid: ReadonlySet<PeerId>;
 }
 
 export interface ReplicaState {
@@ -128,6 +140,8 @@ export interface DispatchState {
   hedgesMade: number;
   /** No microbatch is late before this. */
   lateMs: number;
+  /** Flights that wait for somebody to take a lost node's place, oldest first. */
+  readonly stalled: Set<Flight>;
   /** By request and microbatch, see `flightKey`. */
   readonly flights: Map<string, Flight>;
   /** No deadline and no lease ends before this. */
@@ -166,6 +180,8 @@ export type DispatchEvent =
       readonly requestId: RequestId;
       readonly microbatch: number;
       readonly attempt: number;
+      /** The stage at fault. */
+      readonly stage: number;
       readonly node: PeerId;
       readonly error: MeshError;
     }
@@ -184,6 +200,8 @@ export type DispatchEvent =
 export type DispatchEffect =
   /** Send rows `[start, end)` of the request to the first node of the route. */
   | { readonly type: 'send'; readonly flight: Flight; readonly epoch: number }
+  /** Ask the nodes in `flight.asked`, one after another, to go on with what they have of it, along its new route. */
+  | { readonly type: 'resume'; readonly flight: Flight; readonly epoch: number }
   /** Tell the nodes of a route that nobody wants this any more. The epoch is the one it was sent under. */
   | { readonly type: 'revoke'; readonly flight: Flight; readonly epoch: number }
   /** The result that just came counts: put it in its place. */

@@ -482,8 +482,6 @@ describe('placements', () => {
     const scene = new DispatchScene();
     scene.placed({ a: 100, b: 100 }, { c: 50 });
     expect(scene.submit('r', 2)).toEqual(['r[0,1) to a, c', 'r[1,2) to b, c']);
-    expect(scene.lost('b')).toEqual(['revoke r[1,2) from b, c', 'r[1,2) to a, c']);
-    expect(scene.lost('c')).toEqual(['revoke r[0,1) from a, c', 'revoke r[1,2) from a, c']);
   });
 
   test('a placement of another shape starts what was under way again, and blames nobody', () => {

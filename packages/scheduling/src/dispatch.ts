@@ -14,7 +14,7 @@ import {
   type RequestState,
   type Span,
 } from './dispatch-state.ts';
-import { flightOf, giveBack, land, retry, send, settle, withdraw } from './flights.ts';
+import { flightOf, giveBack, land, resumeStalled, retry, send, settle, stall, withdraw } from './flights.ts';
 import { hedge } from './hedge.ts';
 import { blame, forgetTheGone, forgive, nextCooldownEndMs } from './node-health.ts';
 import { bookOn, freshReplica, measure, measureLate } from './replica-load.ts';
@@ -37,6 +37,7 @@ export function createDispatch(config: Partial<DispatchConfig> = {}): DispatchSt
     waitingRows: 0,
     microbatchesMade: 0,
     hedgesMade: 0,
+    stalled: new Set(),
     flights: new Map(),
     expiryMs: Number.POSITIVE_INFINITY,
     lateMs: Number.POSITIVE_INFINITY,
@@ -81,7 +82,8 @@ export function dispatch(state: DispatchState, event: DispatchEvent): DispatchEf
 export function nextWakeMs(state: DispatchState): number | null {
   if (state.requests.size === 0) return null;
   const lateMs = state.lateMs > state.nowMs ? state.lateMs : Number.POSITIVE_INFINITY;
-  const wakeMs = Math.min(state.expiryMs, state.waitingRows > 0 ? nextCooldownEndMs(state) : lateMs);
+  const isWaiting = state.waitingRows > 0 || state.stalled.size > 0;
+  const wakeMs = Math.min(state.expiryMs, isWaiting ? nextCooldownEndMs(state) : lateMs);
   return Number.isFinite(wakeMs) ? wakeMs : null;
 }
 
@@ -189,9 +191,21 @@ function onFailure(
 ): void {
   const flight = flightOf(state, event);
   if (flight === undefined) return;
-  land(state, flight);
-  if (!event.error.retryable) return settle(state, event.requestId, event.error, effects);
+  if (!event.error.retryable) {
+    land(state, flight);
+    return settle(state, event.requestId, event.error, effects);
+  }
+  if (event.error.code === 'NOT_KEPT') {
+    // Nobody's fault, and asking was no attempt: it has only to start over.
+    land(state, flight);
+    return giveBack(state, flight, { ...flight.span, attempts: flight.span.attempts - 1 });
+  }
+  // A node that failed while its work was to go on elsewhere says nothing new.
+  if (flight.stall !== null) return;
   blame(state, event.node, flight.sentAtMs, event.nowMs);
+  const holders = flight.route.slice(0, event.stage).filter((node) => node !== event.node);
+  if (holders.length > 0) return stall(state, flight, event.node, holders.toReversed(), event.error, effects);
+  land(state, flight);
   retry(state, flight, [event.node], event.error, effects);
 }
 
@@ -216,8 +230,9 @@ function onNodeLost(
   }
   for (const flight of state.flights.values()) {
     if (!flight.route.includes(node)) continue;
-    withdraw(state, flight, effects);
-    retry(state, flight, [node], error, effects);
+    const holders = flight.stall?.holders ?? flight.route.toReversed();
+    const others = holders.filter((holder) => holder !== node);
+    stall(state, flight, node, flight.route.length === 1 ? [] : others, error, effects);
   }
 }
 
@@ -243,7 +258,9 @@ function expire(state: DispatchState, effects: DispatchEffect[]): void {
 
 /** Sends out what can be sent: first what came back, then what is new, oldest request first. */
 function handOut(state: DispatchState, effects: DispatchEffect[]): void {
-  if (state.waitingRows === 0 || !isServed(state)) return;
+  if (!isServed(state)) return;
+  if (state.stalled.size > 0) resumeStalled(state, effects);
+  if (state.waitingRows === 0) return;
   for (const request of state.returned) {
     for (let i = 0; i < request.returned.length;) {
       const span = request.returned[i]!;

@@ -1,11 +1,12 @@
 /** The life of a microbatch: sent, landed, withdrawn or tried again; and the end of its request. */
 import { MeshError, type PeerId, type RequestId } from '@shoal/protocol';
-import type { RouteChoice } from './choose-route.ts';
+import { mendRoute, type RouteChoice } from './choose-route.ts';
 import {
   flightKey,
   type DispatchEffect,
   type DispatchState,
   type Flight,
+  type ReplicaState,
   type RequestState,
   type Span,
 } from './dispatch-state.ts';
@@ -22,22 +23,54 @@ export function send(
   { route, rows }: RouteChoice,
   effects: DispatchEffect[],
 ): Flight {
-  const { nowMs, config } = state;
-  const bookedMs = route.map((replica) => rows * replica.msPerRow);
-  const expectedMs = route.reduce((sum, replica, stage) => sum + readyMs(replica, nowMs) + (bookedMs[stage] ?? 0), 0);
   const attempt = span.attempts + 1;
+  const ahead = { ...span, end: span.start + rows, attempts: attempt };
+  const flight = launch(state, request, route, {
+    microbatch: state.microbatchesMade++,
+    span: ahead,
+    asked: [],
+    from: 0,
+  });
+  effects.push({ type: 'send', flight, epoch: flight.epoch });
+  return flight;
+}
+
+interface Launch {
+  readonly microbatch: number;
+  readonly span: Span;
+  readonly asked: readonly PeerId[];
+  /** Stages before this one have done their part. */
+  readonly from: number;
+}
+
+/** Puts a microbatch on the books. */
+function launch(
+  state: DispatchState,
+  request: RequestState,
+  route: readonly ReplicaState[],
+  { microbatch, span, asked, from }: Launch,
+): Flight {
+  const { nowMs, config } = state;
+  const rows = span.end - span.start;
+  const bookedMs = route.map((replica, stage) => (stage < from ? 0 : rows * replica.msPerRow));
+  const expectedMs = route.reduce(
+    (sum, replica, stage) => sum + (stage < from ? 0 : readyMs(replica, nowMs) + (bookedMs[stage] ?? 0)),
+    0,
+  );
   const flight: Flight = {
     requestId: request.id,
-    microbatch: state.microbatchesMade++,
-    attempt,
+    microbatch,
+    attempt: span.attempts,
     epoch: state.epoch,
-    span: { ...span, end: span.start + rows, attempts: attempt },
+    span,
     route: route.map((replica) => replica.node),
     bookedMs,
     sentAtMs: nowMs,
     expectedAtMs: nowMs + expectedMs,
     leaseUntilMs: nowMs + config.leaseFloorMs + 4 * expectedMs,
     lateAtMs: nowMs + LATE_FACTOR * expectedMs + config.aheadMs,
+    stall: null,
+    asked,
     twin: null,
   };
   state.flights.set(flightKey(flight.requestId, flight.microbatch), flight);
@@ -45,8 +78,54 @@ export function send(
   route.forEach((replica, stage) => bookOn(replica, flight, stage, nowMs));
   state.expiryMs = Math.min(state.expiryMs, flight.leaseUntilMs);
   state.lateMs = Math.min(state.lateMs, flight.lateAtMs);
-  effects.push({ type: 'send', flight, epoch: flight.epoch });
   return flight;
+}
+
+/**
+ * The route of a flight has lost a node. What is past that node comes in all the same; the rest goes on from whoever
+ * has it, on a route with another in that place. Where nobody can have it, its rows wait again.
+ */
+export function stall(
+  state: DispatchState,
+  flight: Flight,
+  lost: PeerId,
+  holders: readonly PeerId[],
+  error: MeshError,
+  effects: DispatchEffect[],
+): void {
+  const request = state.requests.get(flight.requestId);
+  if (holders.length === 0 || request === undefined || flight.attempt >= state.config.attemptsMax) {
+    withdraw(state, flight, effects);
+    retry(state, flight, [lost], error, effects);
+    return;
+  }
+  request.lastError = error;
+  flight.stall = { holders, avoid: new Set([...(flight.stall?.avoid ?? flight.span.avoid), lost]) };
+  // It waits for a node, not for those of its route: what bounds that is its deadline.
+  flight.leaseUntilMs = Number.POSITIVE_INFINITY;
+  flight.lateAtMs = Number.POSITIVE_INFINITY;
+  state.stalled.add(flight);
+}
+
+/** Lets stalled flights go on for which there is a route now. */
+export function resumeStalled(state: DispatchState, effects: DispatchEffect[]): void {
+  for (const flight of state.stalled) {
+    const request = state.requests.get(flight.requestId);
+    const { stall: waiting, span, microbatch, route: before } = flight;
+    if (request === undefined || waiting === null) continue;
+    const route = mendRoute(state, flight, waiting.avoid);
+    if (route === undefined) continue;
+    land(state, flight);
+    const changed = route.findIndex((replica, stage) => replica.node !== before[stage]);
+    const resumed = launch(state, request, route, {
+      microbatch,
+      span: { ...span, attempts: span.attempts + 1, avoid: waiting.avoid },
+      asked: waiting.holders,
+      // The same node once more: nobody knows how far it had come.
+      from: Math.max(0, changed),
+    });
+    effects.push({ type: 'resume', flight: resumed, epoch: resumed.epoch });
+  }
 }
 
 /** The rows of a failed flight wait again, unless they have failed too often. */
@@ -104,6 +183,7 @@ export function withdraw(state: DispatchState, flight: Flight, effects: Dispatch
 /** Takes a flight off the books. It still knows its twin, if that is under way; the twin is alone from now on. */
 export function land(state: DispatchState, flight: Flight): void {
   state.flights.delete(flightKey(flight.requestId, flight.microbatch));
+  state.stalled.delete(flight);
   state.requests.get(flight.requestId)?.flights.delete(flight);
   if (flight.twin !== null) flight.twin.twin = null;
   unbook(state, flight, state.nowMs);

@@ -12,7 +12,6 @@ export {
   type ServedModel,
 } from './cluster-state.ts';
 export { createDispatch, dispatch, nextWakeMs } from './dispatch.ts';
-export type { DispatchConfig, DispatchEffect, DispatchEvent, DispatchState, Flight } from './dispatch-state.ts';
 export {
   createShardDirectory,
   isShunned,
@@ -24,3 +23,11 @@ export {
 } from './shard-directory.ts';
 export { answerPlan, type PlanAnswer, type PlanAsk } from './plan-ask.ts';
 export { placementView, type PlacementView } from './placement-view.ts';
+export {
+  flightKey,
+  type DispatchConfig,
+  type DispatchEffect,
+  type DispatchEvent,
+  type DispatchState,
+  type Flight,
+} from './dispatch-state.ts';

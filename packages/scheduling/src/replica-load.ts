@@ -67,6 +67,8 @@ export function measure(state: DispatchState, flight: Flight, timings: readonly 
     replica.msPerRow += (replica.measured ? SPEED_BLEND : 1) * (measured - replica.msPerRow);
     replica.measured = true;
   }
+  // What went on from somewhere in the middle says nothing about the way from the start.
+  if (flight.asked.length > 0) return;
   const tripMs = Math.min(TRIP_MS_MAX, Math.max(0, nowMs - flight.sentAtMs - onNodesMs));
   flight.route.forEach((node, stage) => {
     const replica = state.stages[stage]?.get(node);

@@ -20,10 +20,19 @@ import {
   type Signature,
   type TensorData,
 } from '@shoal/protocol';
-import { createDispatch, dispatch, modelKey, nextWakeMs, type DispatchEvent, type Flight } from '@shoal/scheduling';
+import {
+  createDispatch,
+  dispatch,
+  flightKey,
+  modelKey,
+  nextWakeMs,
+  type DispatchEvent,
+  type Flight,
+} from '@shoal/scheduling';
 import type { Links } from '../links.ts';
 import type { MicrobatchTrace, PredictOptions } from '../sdk.ts';
 import { checkInputs, encodeTensor, rowsOf, signatureOf, type CheckedInputs } from '@shoal/sharding';
+import { Releases } from './releases.ts';
 import { joinOutputs, readOutputs, type OutputPart } from './request-outputs.ts';
 
 /** A request's outcome in plain tensors. */
@@ -67,6 +76,7 @@ export class ModelClient {
   readonly #parts: ModelClientParts;
   readonly #state = createDispatch();
   readonly #pending = new Map<RequestId, Pending>();
+  readonly #releases: Releases;
   #placement: PlacementMessage;
   #cancelAlarm: Cancel = () => {};
   #alarmAtMs: number | null = null;
@@ -76,6 +86,7 @@ export class ModelClient {
     this.#parts = parts;
     this.info = parts.info;
     this.key = modelKey(parts.info.model, parts.info.version);
+    this.#releases = new Releases(parts.self, parts.links, parts.clock);
     this.#placement = parts.placement;
     this.setPlacement(parts.placement);
   }
@@ -149,6 +160,7 @@ export class ModelClient {
     this.#closed = true;
     for (const requestId of [...this.#pending.keys()]) this.cancel(requestId, new MeshError('CLOSED'));
     this.#cancelAlarm();
+    this.#releases.close();
   }
 
   /** The coordinator says that a node is gone: it is no candidate before a placement names it again. */
@@ -171,9 +183,9 @@ export class ModelClient {
     const { requestId, microbatch, attempt } = message;
     const pending = this.#pending.get(requestId);
     if (pending === undefined) return false;
-    const flight = this.#state.flights.get(`${requestId}/${microbatch}`);
+    const flight = this.#state.flights.get(flightKey(requestId, microbatch));
     // Late words about an earlier attempt, and words of peers that were not asked, do not count.
-    if (flight?.attempt !== attempt || !flight.route.includes(from)) return true;
+    if (flight?.attempt !== attempt || !(flight.route.includes(from) || flight.asked.includes(from))) return true;
     const about = { requestId, microbatch, attempt, nowMs: this.#parts.clock.nowMs() };
     switch (message.type) {
       case 'result':
@@ -187,6 +199,7 @@ export class ModelClient {
         break;
       case 'work':
       case 'cancel':
+      case 'resume':
         break;
     }
     return true;
@@ -194,10 +207,10 @@ export class ModelClient {
 
   /** A stage that cannot hand on what it made names the next one: that is the node to avoid. */
   #takeFailure(from: PeerId, { route }: Flight, message: FailureMessage): void {
-    const { requestId, microbatch, attempt, code, reason } = message;
+    const { requestId, microbatch, attempt, stage, code, reason } = message;
     const node = route.includes(message.node) ? message.node : from;
-    const nowMs = this.#parts.clock.nowMs();
-    this.#feed({ type: 'failure', requestId, microbatch, attempt, nowMs, node, error: new MeshError(code, reason) });
+    const about = { requestId, microbatch, attempt, stage, node, nowMs: this.#parts.clock.nowMs() };
+    this.#feed({ type: 'failure', ...about, error: new MeshError(code, reason) });
   }
 
   #takeResult(
@@ -214,7 +227,8 @@ export class ModelClient {
     try {
       part = readOutputs(signature, flight.span, inputs.splittable, result, bodies);
     } catch (error) {
-      this.#feed({ type: 'failure', ...about, node: from, error: MeshError.from(error) });
+      const stage = flight.route.length - 1;
+      this.#feed({ type: 'failure', ...about, stage, node: from, error: MeshError.from(error) });
       return;
     }
     this.#feed({ type: 'result', ...about, timings }, { part, result });
@@ -227,10 +241,15 @@ export class ModelClient {
         case 'send':
           void this.#send(effect.flight, effect.epoch);
           break;
+        case 'resume':
+          void this.#resume(effect.flight, effect.epoch);
+          break;
         case 'revoke':
           this.#revoke(effect.flight, effect.epoch);
+          this.#releases.add(effect.flight);
           break;
         case 'accept':
+          this.#releases.add(effect.flight);
           if (arrival !== undefined) this.#accept(effect.flight, arrival);
           break;
         case 'settle':
@@ -250,7 +269,7 @@ export class ModelClient {
     try {
       const link = links.get(first) ?? (await links.reach(first));
       // The dial took time: the work may be settled or given to another by now.
-      if (this.#state.flights.get(`${requestId}/${microbatch}`) !== flight) return;
+      if (this.#state.flights.get(flightKey(requestId, microbatch)) !== flight) return;
       const { inputs, signatureName, deadlineAtMs } = pending;
       const encoded = Object.entries(inputs.tensors).map(([name, tensor]) =>
         encodeTensor(name, inputs.splittable ? rowsOf(tensor, span.start, span.end) : tensor),
@@ -283,10 +302,31 @@ export class ModelClient {
         requestId,
         microbatch,
         attempt,
+        stage: 0,
         node: first,
         error: meshError,
       });
     }
+  }
+
+  /** Asks those who may have it to go on with a microbatch along its new route. */
+  async #resume(flight: Flight, epoch: number): Promise<void> {
+    const { links, self, clock } = this.#parts;
+    const { requestId, microbatch, attempt, route, asked } = flight;
+    const key = { requestId, microbatch, attempt };
+    for (const [i, peer] of asked.entries()) {
+      try {
+        const link = links.get(peer) ?? (await links.reach(peer));
+        // The dial took time: the work may be settled or given to another by now.
+        if (this.#state.flights.get(flightKey(requestId, microbatch)) !== flight) return;
+        const ask = asked.slice(i + 1);
+        return await link.send({ type: 'resume', ...key, epoch, route: [...route], replyTo: self, ask });
+      } catch {
+        // Perhaps the one before it has kept what it was given.
+      }
+    }
+    const about = { ...key, stage: 0, node: route[0] as PeerId, nowMs: clock.nowMs() };
+    this.#feed({ type: 'failure', ...about, error: new MeshError('NOT_KEPT') });
   }
 
   #revoke(flight: Flight, epoch: number): void {

@@ -12,6 +12,8 @@ import {
   type PeerId,
   type PlacementMessage,
   type ReasonCode,
+  type ReleaseMessage,
+  type ResumeMessage,
   type Signature,
   type TensorData,
   type WatchReply,
@@ -76,6 +78,8 @@ export class ScriptedNode {
   /** What came, in order. */
   readonly work: Work[] = [];
   readonly cancelled: CancelMessage[] = [];
+  /** Words about work that it had, in order. */
+  readonly words: (ResumeMessage | ReleaseMessage)[] = [];
   /** What it does with work; by default it answers at once. */
   onWork: (work: Work) => void = (work) => void this.answer(work);
   readonly #links: Links;
@@ -87,6 +91,7 @@ export class ScriptedNode {
     this.#links = new Links(network.transport(id), clock, {
       message: (link, message, bodies) => {
         if (message.type === 'cancel') this.cancelled.push(message);
+        if (message.type === 'resume' || message.type === 'release') this.words.push(message);
         if (message.type !== 'work') return;
         const inputs = Object.fromEntries(
           message.tensors.map((header, i) => [

@@ -72,6 +72,7 @@ const anyTraits = (random: Random): NodeTraits => ({
   latencyMs: 50 * random.next(),
   noise: 0.5 * random.next(),
   failureRate: random.next() < 0.1 ? random.next() : 0,
+  keptMax: below(random, 20),
 });
 
 /** A whole number in `[0, limit)`. */

@@ -85,9 +85,10 @@ export class DispatchScene {
   }
 
   failure(label: string, node: string, code: ReasonCode): string[] {
-    const { requestId: id, microbatch, attempt } = this.flight(label);
+    const { requestId: id, microbatch, attempt, route } = this.flight(label);
     const error = new MeshError(code);
-    return this.#feed({ type: 'failure', requestId: id, microbatch, attempt, node: peerId(node), error });
+    const stage = Math.max(0, route.indexOf(peerId(node)));
+    return this.#feed({ type: 'failure', requestId: id, microbatch, attempt, stage, node: peerId(node), error });
   }
 
   lease(label: string, leaseMs: number): string[] {
@@ -124,6 +125,11 @@ export class DispatchScene {
       case 'send':
         this.#sent.push(effect.flight);
         return `${labelOf(effect.flight)} to ${effect.flight.route.join(', ')}`;
+      case 'resume': {
+        this.#sent.push(effect.flight);
+        const { route, asked } = effect.flight;
+        return `${labelOf(effect.flight)} goes on along ${route.join(', ')}, asked of ${asked.join(', ')}`;
+      }
       case 'revoke':
         return `revoke ${labelOf(effect.flight)} from ${effect.flight.route.join(', ')}`;
       case 'accept':

@@ -8,7 +8,14 @@ import type { DispatchConfig, DispatchEvent, DispatchState } from '../dispatch-s
 import { createDispatch, dispatch, nextWakeMs } from '../dispatch.ts';
 import type { HistoryEntry } from './dispatch-history.ts';
 import { EventClock } from './event-clock.ts';
-import { SimulatedNode, STEADY, type NodePort, type NodeTraits, type SimulatedWork } from './simulated-node.ts';
+import {
+  SimulatedNode,
+  STEADY,
+  type NodePort,
+  type NodeTraits,
+  type SimulatedResume,
+  type SimulatedWork,
+} from './simulated-node.ts';
 
 export interface NetworkFaults {
   /** Share of messages that never arrive, and that arrive twice. */
@@ -27,6 +34,8 @@ export interface SimulationOptions {
   readonly seed: number;
   readonly faults?: Partial<NetworkFaults>;
   readonly config?: Partial<DispatchConfig>;
+  /** What the coordinator says while a stage has no node: by default that it knows of none, so that nobody waits. */
+  readonly unservedCode?: ReasonCode;
 }
 
 export interface SubmitOptions {
@@ -46,17 +55,22 @@ export class DispatchSimulation {
   readonly settledAtMs = new Map<RequestId, number>();
   rowsSent = 0;
   microbatchesSent = 0;
+  /** Microbatches that went on from the middle of their route. */
+  resumed = 0;
   readonly #faults: NetworkFaults;
+  readonly #unservedCode: ReasonCode;
+  readonly #placed = new Set<SimulatedNode>();
   #stages = 1;
   #epoch = 0;
   #events = 0;
   #requestsMade = 0;
   #cancelWake = (): void => {};
 
-  constructor({ seed, faults = {}, config = {} }: SimulationOptions) {
+  constructor({ seed, faults = {}, config = {}, unservedCode = 'NO_CAPACITY' }: SimulationOptions) {
     this.random = seededRandom(seed);
     this.state = createDispatch(config);
     this.#faults = { ...SOUND, ...faults };
+    this.#unservedCode = unservedCode;
   }
 
   /** A node that is ready to serve; `place` tells the dispatcher of it. */
@@ -67,18 +81,25 @@ export class DispatchSimulation {
     return node;
   }
 
-  /** Tells the dispatcher which nodes serve: every one that is alive, spread over so many stages. */
+  /**
+   * Tells the dispatcher which nodes serve: every one that is alive. Under one partition a node keeps its stage, as in
+   * production, and a newcomer takes the one with the fewest.
+   */
   place(stages: number = this.#stages): void {
-    if (stages !== this.#stages) this.#epoch += 1;
+    const isRecut = stages !== this.#stages;
+    if (isRecut) this.#epoch += 1;
     this.#stages = stages;
+    const byStage = Array.from({ length: stages }, (): SimulatedNode[] => []);
     const alive = [...this.nodes.values()].filter((node) => node.alive);
-    const byStage = Array.from({ length: stages }, (_, stage) => alive.filter((_node, i) => i % stages === stage));
-    byStage.forEach((nodes, stage) => {
-      for (const node of nodes) {
-        node.stage = stage;
-        node.stages = stages;
-      }
-    });
+    const isNew = (node: SimulatedNode): boolean => isRecut || !this.#placed.has(node);
+    for (const node of alive) if (!isNew(node)) byStage[node.stage]?.push(node);
+    for (const node of alive.filter(isNew)) {
+      const counts = byStage.map((nodes) => nodes.length);
+      node.stage = counts.indexOf(Math.min(...counts));
+      node.stages = stages;
+      byStage[node.stage]?.push(node);
+      this.#placed.add(node);
+    }
     this.#tellPlacement(byStage);
   }
 
@@ -124,10 +145,11 @@ export class DispatchSimulation {
 
   /** What the dispatcher still has on its books; nothing, once all requests are over. */
   leftovers(): string[] {
-    const { requests, flights, fresh, returned, waitingRows, stages } = this.state;
+    const { requests, flights, stalled, fresh, returned, waitingRows, stages } = this.state;
     const counts = {
       requests: requests.size,
       flights: flights.size,
+      stalled: stalled.size,
       fresh: fresh.size,
       returned: returned.size,
       waitingRows,
@@ -150,7 +172,7 @@ export class DispatchSimulation {
     const stages = byStage.map((nodes) =>
       nodes.map((node) => ({ node: node.id, msPerRow: node.stageMsPerRow * node.traits.claim })),
     );
-    const unserved = served ? null : { code: 'NO_CAPACITY' as const, reason: 'a stage has no node' };
+    const unserved = served ? null : { code: this.#unservedCode, reason: 'a stage has no node' };
     this.#feed({ type: 'placement', nowMs, epoch: this.#epoch, stages, unserved });
   }
 
@@ -180,6 +202,13 @@ export class DispatchSimulation {
           });
           break;
         }
+        case 'resume': {
+          const { requestId: id, microbatch, attempt, route, asked } = effect.flight;
+          this.history.push({ type: 'sent', atMs, requestId: id, route });
+          this.resumed += 1;
+          this.#ask(0, { requestId: id, microbatch, attempt, route, ask: asked });
+          break;
+        }
         case 'revoke': {
           const { requestId: id, microbatch, route } = effect.flight;
           for (const node of route) {
@@ -189,7 +218,13 @@ export class DispatchSimulation {
         }
         case 'accept': {
           if (arrived === undefined) throw new Error(`accept without a result, of a ${event.type} event`);
-          const { requestId: id, start, end } = arrived;
+          const { requestId: id, start, end, microbatch, route, timings } = arrived;
+          if (timings.some(({ stage }, i) => stage !== i) || timings.length !== route.length) {
+            throw new Error(`${id}: accepted after stages ${timings.map(({ stage }) => stage).join(', ')}`);
+          }
+          for (const node of route) {
+            this.#carry(this.#latencyOf(node), () => this.nodes.get(node)?.release(microbatch));
+          }
           this.history.push({ type: 'accepted', atMs, requestId: id, start, end });
           break;
         }
@@ -227,14 +262,30 @@ export class DispatchSimulation {
         const { requestId: id, microbatch, attempt } = work;
         const error = new MeshError(code);
         const nowMs = this.clock.nowMs();
-        this.#feed({ type: 'failure', nowMs, requestId: id, microbatch, attempt, node: from.id, error });
+        const about = { requestId: id, microbatch, attempt, stage: work.stage, node: from.id };
+        this.#feed({ type: 'failure', nowMs, ...about, error });
       }),
+    resume: (from, message) => this.#ask(from.traits.latencyMs, message),
     lease: (from, work, leaseMs) =>
       this.#carry(from.traits.latencyMs, () => {
         const { requestId: id, microbatch, attempt } = work;
         this.#feed({ type: 'lease', nowMs: this.clock.nowMs(), requestId: id, microbatch, attempt, leaseMs });
       }),
   };
+
+  /** Asks the first of those to ask; where nobody is left, whoever waits is told. */
+  #ask(latencyMs: number, message: SimulatedResume): void {
+    const [next] = message.ask;
+    if (next !== undefined) {
+      this.#carry(Math.max(latencyMs, this.#latencyOf(next)), () => this.nodes.get(next)?.resume(message));
+      return;
+    }
+    this.#carry(latencyMs, () => {
+      const { requestId: id, microbatch, attempt, route } = message;
+      const about = { requestId: id, microbatch, attempt, stage: 0, node: route[0]! };
+      this.#feed({ type: 'failure', nowMs: this.clock.nowMs(), ...about, error: new MeshError('NOT_KEPT') });
+    });
+  }
 
   #toNode(to: PeerId, from: SimulatedNode | null, work: SimulatedWork): void {
     const latencyMs = Math.max(this.#latencyOf(to), from?.traits.latencyMs ?? 0);

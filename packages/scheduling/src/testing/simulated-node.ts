@@ -1,4 +1,7 @@
-/** A node of the simulation: computes microbatches one after another, promises progress, and can break in several ways. */
+/**
+ * A node of the simulation: computes microbatches one after another, keeps what it hands on, promises progress, and
+ * can break in several ways.
+ */
 import type { Clock, Random } from '@shoal/base';
 import type { PeerId, ReasonCode, RequestId, StageTiming } from '@shoal/protocol';
 
@@ -15,6 +18,15 @@ export interface SimulatedWork {
   readonly timings: readonly StageTiming[];
 }
 
+/** Asks for a microbatch to go on along another route. */
+export interface SimulatedResume {
+  readonly requestId: RequestId;
+  readonly microbatch: number;
+  readonly attempt: number;
+  readonly route: readonly PeerId[];
+  readonly ask: readonly PeerId[];
+}
+
 export interface NodeTraits {
   /** Compute time of one row of the whole model; a stage takes its part of it. */
   readonly msPerRow: number;
@@ -28,6 +40,8 @@ export interface NodeTraits {
   readonly noise: number;
   /** Share of microbatches that fail. */
   readonly failureRate: number;
+  /** Microbatches of which it keeps what it handed on, oldest forgotten first. */
+  readonly keptMax: number;
 }
 
 export const STEADY: NodeTraits = {
@@ -37,6 +51,7 @@ export const STEADY: NodeTraits = {
   latencyMs: 0,
   noise: 0,
   failureRate: 0,
+  keptMax: 32,
 };
 
 /** What a node says to others; the simulation carries it. */
@@ -45,13 +60,15 @@ export interface NodePort {
   result(from: SimulatedNode, work: SimulatedWork): void;
   failure(from: SimulatedNode, work: SimulatedWork, code: ReasonCode): void;
   lease(from: SimulatedNode, work: SimulatedWork, leaseMs: number): void;
+  /** Asks the next one in `ask`; where there is none, says to whoever waits that nobody has it. */
+  resume(from: SimulatedNode, message: SimulatedResume): void;
 }
 
 /** Silence that a node's lease allows, as in production: three times what the work should take, at least this. */
 const LEASE_FLOOR_MS = 2000;
 
 interface Job {
-  readonly work: SimulatedWork;
+  work: SimulatedWork;
   readonly receivedAtMs: number;
   revoked: boolean;
 }
@@ -74,6 +91,10 @@ export class SimulatedNode {
   readonly #port: NodePort;
   #queue: Job[] = [];
   #current: Job | null = null;
+  /** What was handed on and not released, oldest first, by microbatch. */
+  readonly #kept = new Map<number, SimulatedWork>();
+  /** Microbatches computed to the end. */
+  computed = 0;
 
   constructor(id: PeerId, traits: NodeTraits, clock: Clock, random: Random, port: NodePort) {
     this.id = id;
@@ -98,7 +119,28 @@ export class SimulatedNode {
     this.#next();
   }
 
+  /** How many microbatches it keeps the outcome of. */
+  get keptCount(): number {
+    return this.#kept.size;
+  }
+
+  resume(message: SimulatedResume): void {
+    if (!this.alive || this.hung) return;
+    const { requestId, microbatch, attempt, route, ask } = message;
+    const has = ({ work }: Job): boolean => work.requestId === requestId && work.microbatch === microbatch;
+    const job = this.#queue.find(has) ?? (this.#current !== null && has(this.#current) ? this.#current : undefined);
+    const kept = this.#kept.get(microbatch);
+    if (job !== undefined) job.work = { ...job.work, attempt, route };
+    else if (kept !== undefined) this.#port.forward(this, { ...kept, attempt, route });
+    else this.#port.resume(this, { ...message, ask: ask.slice(1) });
+  }
+
+  release(microbatch: number): void {
+    this.#kept.delete(microbatch);
+  }
+
   revoke(requestId: RequestId, microbatch: number): void {
+    this.release(microbatch);
     const isMeant = ({ work }: Job): boolean => work.requestId === requestId && work.microbatch === microbatch;
     this.#queue = this.#queue.filter((job) => !isMeant(job));
     if (this.#current !== null && isMeant(this.#current)) this.#current.revoked = true;
@@ -129,6 +171,7 @@ export class SimulatedNode {
   #finish(job: Job, beganAtMs: number, computeMs: number): void {
     if (!this.alive || this.hung || this.#isFrozen(() => this.#finish(job, beganAtMs, computeMs))) return;
     this.#current = null;
+    this.computed += 1;
     if (!job.revoked) this.#handOn(job, beganAtMs, computeMs);
     this.#next();
   }
@@ -149,6 +192,15 @@ export class SimulatedNode {
     const timing = { stage: work.stage, node: this.id, rows, queueMs: beganAtMs - receivedAtMs, computeMs };
     const done: SimulatedWork = { ...work, stage: work.stage + 1, timings: [...work.timings, timing] };
     if (done.stage === done.route.length) this.#port.result(this, done);
-    else this.#port.forward(this, done);
+    else this.#keepAndForward(done);
+  }
+
+  #keepAndForward(done: SimulatedWork): void {
+    this.#kept.set(done.microbatch, done);
+    for (const [oldest] of this.#kept) {
+      if (this.#kept.size <= this.traits.keptMax) break;
+      this.#kept.delete(oldest);
+    }
+    this.#port.forward(this, done);
   }
 }
