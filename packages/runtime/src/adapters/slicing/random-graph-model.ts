@@ -83,9 +83,12 @@ export function randomGraphModel(
       const width = c % 2 === 0 ? 4 : 2;
       add('MatMul', [first.ref, constant([first.width, width], `matrix ${first.width} ${width} ${b % 3}`)], [width]);
     },
-    (first) => {
-      if (first.width === 4)
-        add('Split', [integers([1], true), first.ref], [2, 2], { ...FLOAT, num_split: { i: '2' } });
+    (first, { c }) => {
+      if (first.width !== 4) return;
+      add('Split', [integers([1], true), first.ref], [2, 2], { ...FLOAT, num_split: { i: '2' } });
+      const halves = tensors.slice(-2).map(({ ref }) => ref);
+      // By chance alone hardly a model would read both.
+      if (c % 3 > 0) add('ConcatV2', [...halves.toReversed(), integers([-1], true)], [4]);
     },
     (first, { b }) => {
       const second = pick(b, 2);
