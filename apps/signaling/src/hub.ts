@@ -212,6 +212,10 @@ export class Hub {
         return this.feed({ type: 'links', nowMs, peer, links: message.links });
       case 'assignment':
         return this.feed({ type: 'assignment', nowMs, peer, status: message });
+      case 'surveyed':
+        if (message.code !== undefined)
+          this.#parts.log(`${peer} could not survey ${message.model}: ${message.code}: ${message.reason ?? ''}`);
+        return this.feed({ type: 'surveyed', nowMs, peer, message });
       case 'signal': {
         const bytes = JSON.stringify(message.payload ?? null).length;
         if (bytes > SIGNALING_MESSAGE_BYTES_MAX) {

@@ -61,6 +61,8 @@ export const CLIENT_PINGS_MISSED_MAX = 15;
 export const LINKS_REPORT_INTERVAL_MS = 10_000;
 /** Links in one report, those that carried most: bounds the message to some 6 KiB. */
 export const LINKS_REPORTED_MAX = 64;
+/** Layers of one survey: with its cuts some 60 KiB of text. Longer ranges are not surveyed. */
+export const SURVEYED_LAYERS_MAX = 4096;
 
 /** A direct connection takes about 0.7 s on one machine and six round trips elsewhere; after this the relay is tried. */
 export const DIAL_DEADLINE_MS = 5000;

@@ -35,6 +35,7 @@ const profile = {
     { backend: 'wasm' as const, ok: true, runMs: 4.2 },
   ],
   memoryBytesMax: 2 ** 32,
+  lacksOps: ['FFT', 'Einsum'],
 };
 
 const UP: { readonly [Type in UpMessage['type']]: Extract<UpMessage, { type: Type }> } = {
@@ -56,6 +57,15 @@ const UP: { readonly [Type in UpMessage['type']]: Extract<UpMessage, { type: Typ
     ],
   },
   assignment: { type: 'assignment', assignmentId: held.assignmentId, state: 'fetching', bytesDone: 1, bytesTotal: 2 },
+  surveyed: {
+    type: 'surveyed',
+    model: 'm',
+    version: 1,
+    manifestDigest: digest,
+    layers: { start: 0, end: 2 },
+    layerMs: [0.5, 2],
+    bytesAtCut: [12, 16, 8],
+  },
   signal: { type: 'signal', to: peerId('p2'), payload: { sdp: 'v=0' } },
   watch: { type: 'watch', model: 'm', label: 'stable', mode: 'pipeline' },
   unwatch: { type: 'unwatch', model: 'm', version: 1 },
@@ -107,6 +117,14 @@ const DOWN: { readonly [Type in DownMessage['type']]: Extract<DownMessage, { typ
     manifestDigest: digest,
   },
   unassign: { type: 'unassign', assignmentId: held.assignmentId, code: 'DRAINING', reason: 'version 1 was removed' },
+  survey: {
+    type: 'survey',
+    model: 'm',
+    version: 1,
+    layers: { start: 0, end: 2 },
+    manifestPath: '/models/m/1/manifest.json',
+    manifestDigest: digest,
+  },
   signal: { type: 'signal', from: peerId('p2'), payload: ['any', { thing: 1 }] },
   placement,
   'peer-left': { type: 'peer-left', peerId: peerId('p2'), code: 'PEER_UNRESPONSIVE' },

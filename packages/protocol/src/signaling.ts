@@ -6,7 +6,13 @@
 import { batchingParametersSchema } from './batching.ts';
 import * as z from 'zod/mini';
 import { reasonCodeSchema } from './channel.ts';
-import { LINKS_REPORTED_MAX, ROUTE_STAGES_MAX, SHARD_SOURCES_MAX, SHARDS_PER_MESSAGE_MAX } from './limits.ts';
+import {
+  LINKS_REPORTED_MAX,
+  ROUTE_STAGES_MAX,
+  SHARD_SOURCES_MAX,
+  SHARDS_PER_MESSAGE_MAX,
+  SURVEYED_LAYERS_MAX,
+} from './limits.ts';
 import { assignmentIdSchema, digestSchema, modelNameSchema, peerIdSchema, versionSchema } from './ids.ts';
 import { DTYPES, type Signature } from './tensor.ts';
 
@@ -49,6 +55,8 @@ export const nodeProfileSchema = z.strictObject({
   backend: backendNameSchema,
   backends: z.array(backendReportSchema).check(z.maxLength(8)),
   memoryBytesMax: count,
+  /** Operations of models that its backend cannot run; none where left out. */
+  lacksOps: z.optional(z.array(text(64)).check(z.maxLength(512))),
 });
 export type NodeProfile = z.infer<typeof nodeProfileSchema>;
 
@@ -150,6 +158,22 @@ export const assignmentStatusSchema = z.strictObject({
 });
 export type AssignmentStatus = z.infer<typeof assignmentStatusSchema>;
 
+/** What a survey of layers has found, or why it came to nothing: then the lists are empty. */
+export const surveyedSchema = z.strictObject({
+  type: z.literal('surveyed'),
+  model: modelNameSchema,
+  version: versionSchema,
+  manifestDigest: digestSchema,
+  layers: z.strictObject({ start: count, end: count }),
+  /** Of each layer of the range, for one row: comparable among themselves. */
+  layerMs: z.array(z.number().check(z.nonnegative())).check(z.maxLength(SURVEYED_LAYERS_MAX)),
+  /** That one row carries over each cut of the range, both ends included. */
+  bytesAtCut: z.array(z.number().check(z.nonnegative())).check(z.maxLength(SURVEYED_LAYERS_MAX + 1)),
+  code: z.optional(reasonCodeSchema),
+  reason: z.optional(text(2048)),
+});
+export type SurveyedMessage = z.infer<typeof surveyedSchema>;
+
 /** WebRTC negotiation or a relay's opening, opaque to the coordinator. */
 export const signalUpSchema = z.strictObject({ type: z.literal('signal'), to: peerIdSchema, payload: z.unknown() });
 
@@ -193,6 +217,7 @@ export const upMessageSchema = z.discriminatedUnion('type', [
   pongSchema,
   linksSchema,
   assignmentStatusSchema,
+  surveyedSchema,
   signalUpSchema,
   watchSchema,
   unwatchSchema,
@@ -235,6 +260,20 @@ export const unassignSchema = z.strictObject({
   code: reasonCodeSchema,
   reason: text(2048),
 });
+
+/**
+ * Run the layers `[start, end)` once piece by piece, never more of them in memory than are free for it, and say what crosses
+ * each cut and what each layer costs.
+ */
+export const surveySchema = z.strictObject({
+  type: z.literal('survey'),
+  model: modelNameSchema,
+  version: versionSchema,
+  layers: z.strictObject({ start: count, end: count }),
+  manifestPath: text(512),
+  manifestDigest: digestSchema,
+});
+export type SurveyMessage = z.infer<typeof surveySchema>;
 
 export const signalDownSchema = z.strictObject({ type: z.literal('signal'), from: peerIdSchema, payload: z.unknown() });
 
@@ -326,6 +365,7 @@ export const downMessageSchema = z.discriminatedUnion('type', [
   pingSchema,
   assignSchema,
   unassignSchema,
+  surveySchema,
   signalDownSchema,
   placementSchema,
   peerLeftSchema,

@@ -22,6 +22,8 @@ export interface RunResult {
   readonly outputs: NamedTensors;
   /** From having the inputs to having the outputs, copies to and from the device included. */
   readonly computeMs: number;
+  /** Of it, the model alone, as far as the device tells the two apart. */
+  readonly executeMs?: number;
 }
 
 export interface ExecutorMemory {

@@ -26,6 +26,8 @@ import { NodeStatus, phaseOf, type LogEntry } from './node-status.ts';
 import { StageHolder } from './stage-holder.ts';
 import { StageLoader } from './stage-loader.ts';
 import { StageRunner } from './stage-runner.ts';
+import type { SurveyParts } from './survey.ts';
+import { Surveyor } from './surveyor.ts';
 
 const ADMISSION_DEADLINE_MS = 10_000;
 /** A client's page may be busy with itself; its results are kept under way for as long. */
@@ -44,6 +46,7 @@ export class NodeAgent implements ContributedNode {
   readonly #holder = new StageHolder();
   #linksToldAtMs = Number.NEGATIVE_INFINITY;
   readonly #loader: StageLoader;
+  readonly #surveyor: Surveyor;
   readonly #stop = new AbortController();
   #runner: StageRunner | undefined;
   #signaling: Signaling | undefined;
@@ -67,6 +70,23 @@ export class NodeAgent implements ContributedNode {
       onProgress: () => this.#status.changed(),
       onState: () => this.#settlePhase(),
     });
+    this.#surveyor = new Surveyor({
+      survey: () => this.#surveyParts(),
+      send: (message) => this.#signaling?.send(message),
+      log: (text) => this.#status.log('IDLE', text),
+    });
+  }
+
+  /** With the memory that what is held leaves. */
+  #surveyParts(): SurveyParts {
+    const { clock, store, source, digest } = this.#parts;
+    const { url, memoryBytesMax } = this.#options;
+    return {
+      clock,
+      fetch: { store, source: source(url), digest, clock, signal: this.#stop.signal },
+      executor: () => this.#device.executor,
+      memoryBytesMax: memoryBytesMax - this.#holder.memoryBytes(),
+    };
   }
 
   /**
@@ -229,6 +249,8 @@ export class NodeAgent implements ContributedNode {
         return this.#loader.take(message);
       case 'unassign':
         return this.#loader.giveUp(message.assignmentId, message.reason);
+      case 'survey':
+        return this.#surveyor.take(message);
       case 'peer-left':
         this.#runner?.dropFrom(message.peerId);
         this.#links?.drop(message.peerId, message.code);

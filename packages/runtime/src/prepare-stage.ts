@@ -10,6 +10,7 @@ import {
   stageSignature,
   wholeNames,
   type Manifest,
+  type ModelChain,
   type Shard,
   type StageModel,
   type StageNames,
@@ -73,14 +74,28 @@ async function cutStage(
   layers: AssignMessage['layers'],
   parts: FetchParts,
 ): Promise<StageModel> {
+  const { model, graph, cuts } = await chainOf(manifest, topology, parts);
   try {
-    const chain = modelChain(JSON.parse(new TextDecoder().decode(topology)));
-    const text = new TextEncoder().encode(chainText(chain));
-    if ((await parts.digest(text)) !== manifest.chainDigest) {
-      throw new MeshError('VERSION_SKEW', `this node's software orders the layers of ${manifest.model} otherwise`);
-    }
-    return sliceModel(chain.model, chain.graph, layers, chain.cuts);
+    return sliceModel(model, graph, layers, cuts);
   } catch (error) {
     throw MeshError.from(error, 'MODEL_INVALID');
   }
+}
+
+/**
+ * The chain of layers as the coordinator means it.
+ * @throws MeshError VERSION_SKEW where this node orders the layers otherwise; MODEL_INVALID
+ */
+export async function chainOf(
+  manifest: Manifest,
+  topology: Uint8Array<ArrayBuffer>,
+  { digest }: Pick<FetchParts, 'digest'>,
+): Promise<ModelChain> {
+  try {
+    const chain = modelChain(JSON.parse(new TextDecoder().decode(topology)));
+    if ((await digest(new TextEncoder().encode(chainText(chain)))) === manifest.chainDigest) return chain;
+  } catch (error) {
+    throw MeshError.from(error, 'MODEL_INVALID');
+  }
+  throw new MeshError('VERSION_SKEW', `this node's software orders the layers of ${manifest.model} otherwise`);
 }

@@ -1,15 +1,8 @@
 /** A node proves itself: golden vectors on this device, this backend, these weights, before it serves. */
-import {
-  DEFAULT_SIGNATURE,
-  MeshError,
-  type DType,
-  type NamedTensors,
-  type Signature,
-  type TensorData,
-  type TensorValues,
-} from '@shoal/protocol';
-import { compareOutputs, goldenTensors, uniformFloats, type Manifest } from '@shoal/sharding';
+import { DEFAULT_SIGNATURE, MeshError, type NamedTensors, type Signature } from '@shoal/protocol';
+import { compareOutputs, goldenTensors, type Manifest } from '@shoal/sharding';
 import type { Executor } from './executor.ts';
+import { madeUpTensor, rowsOf } from './made-up.ts';
 import type { PreparedStage } from './prepare-stage.ts';
 
 /** Speed taken for a model that has no golden vector and no input that could be made up; measured on real work. */
@@ -94,27 +87,9 @@ async function dryRun(executor: Executor, stageId: string, manifest: Manifest): 
   }
 }
 
-/** One row (or one element of an unknown dimension) for each input: floats in [0, 1), zeros of other types. */
-export function madeUpInputs(signature: Signature): NamedTensors {
-  const entries = Object.entries(signature.inputs).map(([name, spec]): [string, TensorData] => {
-    const shape = (spec.shape ?? [1]).map((size) => (size === -1 ? 1 : size));
-    const count = shape.reduce((product, size) => product * size, 1);
-    return [name, { dtype: spec.dtype, shape, data: madeUpValues(spec.dtype, count) }];
-  });
-  return Object.fromEntries(entries);
-}
-
-/** Floats in [0, 1), which divide and take roots; zeros elsewhere, which are indices of every table. */
-function madeUpValues(dtype: DType, count: number): TensorValues {
-  if (dtype === 'string') return new Array<string>(count).fill('');
-  if (dtype === 'float32') return uniformFloats(1, count, 0, 1);
-  return dtype === 'int32' ? new Int32Array(count) : new Uint8Array(count);
-}
-
-function rowsOf(manifest: Manifest, inputs: NamedTensors): number {
-  const [first] = Object.values(inputs);
-  return manifest.rowsIndependent ? Math.max(1, first?.shape[0] ?? 1) : 1;
-}
+/** One row for each input: floats in [0, 1), zeros of other types. */
+export const madeUpInputs = ({ inputs }: Signature): NamedTensors =>
+  Object.fromEntries(Object.entries(inputs).map(([name, spec]) => [name, madeUpTensor(spec)]));
 
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);

@@ -123,8 +123,8 @@ export class StageHolder {
     return undefined;
   }
 
-  /** Memory of the loaded stages besides one. */
-  memoryBytes(besides: HeldAssignment): number {
+  /** Memory of the loaded stages, besides one if it is given. */
+  memoryBytes(besides?: HeldAssignment): number {
     let bytes = 0;
     for (const held of this.#held.values())
       if (held !== besides && held.loaded) bytes += held.prepared?.memoryBytes ?? 0;

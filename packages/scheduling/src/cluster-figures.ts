@@ -47,6 +47,18 @@ export function noteWork(state: ClusterState, peer: PeerRecord, work: readonly W
   }
 }
 
+/** The model's layers cost something else among each other than was thought: what nodes have shown is read anew. */
+export function noteCosts(state: ClusterState, key: string, profile: ModelProfile): void {
+  for (const peer of state.peers.values()) {
+    for (const record of peer.assignments.values()) {
+      const msPerRow = record.measured?.msPerRow ?? record.msPerRow;
+      const cost = costMs(profile, record.layers);
+      if (record.modelKey === key && peer.speeds.has(key) && msPerRow > 0 && cost > 0)
+        peer.speeds.set(key, cost / msPerRow);
+    }
+  }
+}
+
 export function noteLinks(state: ClusterState, peer: PeerRecord, links: readonly LinkFigures[], nowMs: number): void {
   for (const { peer: from, rttMs, bytesPerMs } of links) {
     if (!state.peers.has(from)) continue;

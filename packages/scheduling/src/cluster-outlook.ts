@@ -120,8 +120,13 @@ function presentStages(key: string, { epoch, stages }: Partition, rooms: readonl
 }
 
 /** Who could hold what: a refusal holds for as long as this is the same. */
-const nodesKey = ({ nodes, mode, stages }: PlanAsk): string =>
-  JSON.stringify([mode, stages, nodes.map(({ id, memoryBytes, lacksOps }) => [id, memoryBytes, lacksOps])]);
+const nodesKey = ({ nodes, mode, stages, profile }: PlanAsk): string =>
+  JSON.stringify([
+    mode,
+    stages,
+    profile.unknownCuts?.length,
+    nodes.map(({ id, memoryBytes, lacksOps }) => [id, memoryBytes, lacksOps]),
+  ]);
 
 /** Takes the planner's answer; false if nobody waits for it any more. */
 export function onPlanned(state: ClusterState, event: Extract<ClusterEvent, { type: 'planned' }>): boolean {

@@ -1,6 +1,7 @@
 /** Who serves a model version now, or why nobody does: for clients, and with figures for operators. */
 import { DATA_MESSAGE_BYTES_MAX, type PlacementMessage, type ReasonCode } from '@shoal/protocol';
 import type { LayerRange } from '@shoal/sharding';
+import { surveyReason } from './cluster-survey.ts';
 import {
   modelKey,
   wholeOf,
@@ -110,6 +111,8 @@ function whyUnserved(
   const [first] = progress;
   if (first !== undefined && !progress.includes(undefined)) return first;
   const refusal = state.refusals.get(key);
+  const unknown = surveyReason(state, key);
+  if (unknown !== undefined && progress.every((each) => each === undefined)) return unknown;
   if (state.claims.has(key)) return { code: 'PLANNING', reason: `nodes that held ${key} are waited for` };
   if (refusal === undefined && (state.outlooks.get(key)?.asked ?? null) !== null)
     return { code: 'PLANNING', reason: `how ${key} is cut is being worked out` };

@@ -12,9 +12,11 @@ import type {
   PlanSummary,
   ReasonCode,
   Role,
+  SurveyedMessage,
   WorkFigures,
 } from '@shoal/protocol';
 import type { LayerRange, ModelProfile } from '@shoal/sharding';
+import type { SurveyRecord } from './cluster-survey.ts';
 import type { PlanAnswer, PlanAsk } from './plan-ask.ts';
 
 /** A model version that the mesh should serve. */
@@ -180,6 +182,7 @@ export interface ClusterState {
   readonly outlooks: Map<string, Outlook>;
   readonly claims: Map<string, Claims>;
   readonly refusals: Map<string, PlacementRefusal>;
+  readonly surveys: Map<string, SurveyRecord>;
   /** By model key: the highest epoch that was ever given or that a node has told of. */
   readonly epochs: Map<string, number>;
   assignmentsMade: number;
@@ -207,6 +210,7 @@ export type ClusterEvent =
     }
   | { readonly type: 'links'; readonly nowMs: number; readonly peer: PeerId; readonly links: readonly LinkFigures[] }
   | { readonly type: 'assignment'; readonly nowMs: number; readonly peer: PeerId; readonly status: AssignmentStatus }
+  | { readonly type: 'surveyed'; readonly nowMs: number; readonly peer: PeerId; readonly message: SurveyedMessage }
   | {
       readonly type: 'watching';
       readonly nowMs: number;

@@ -38,6 +38,7 @@ import {
   type PeerRecord,
   type StageDuty,
 } from './cluster-state.ts';
+import { askSurveys, onSurveyed } from './cluster-survey.ts';
 
 export const CLUSTER_TIMING: ClusterTiming = {
   settleMs: 2000,
@@ -57,6 +58,7 @@ export function createCluster(run: string, timing: ClusterTiming = CLUSTER_TIMIN
     outlooks: new Map(),
     claims: new Map(),
     refusals: new Map(),
+    surveys: new Map(),
     epochs: new Map(),
     assignmentsMade: 0,
     plansAsked: 0,
@@ -78,6 +80,7 @@ export function updateCluster(state: ClusterState, event: ClusterEvent): Cluster
     give(state, duties, nowMs, effects);
     considerUnplanned(state, nowMs);
     askWhatIsDue(state, duties, nowMs, effects);
+    askSurveys(state, nowMs, effects);
   }
   if (change !== 'nothing') announce(state, effects);
   return effects;
@@ -116,6 +119,9 @@ function apply(state: ClusterState, event: ClusterEvent, effects: ClusterEffect[
     }
     case 'assignment':
       return onAssignment(state, event);
+    case 'surveyed':
+      heard(state, event.peer, nowMs);
+      return onSurveyed(state, event) ? 'placement' : 'nothing';
     case 'watching':
       heard(state, event.peer, nowMs)?.watching.set(event.modelKey, event.mode ?? null);
       if (event.mode === undefined) return 'nothing';
@@ -277,6 +283,8 @@ function withdraw(state: ClusterState, key: string, effects: ClusterEffect[]): v
   state.outlooks.delete(key);
   state.claims.delete(key);
   state.refusals.delete(key);
+  state.surveys.delete(key);
+  state.surveys.delete(key);
   const { model, version } = gone.info;
   const message: PlacementMessage = {
     type: 'placement',

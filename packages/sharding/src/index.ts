@@ -8,7 +8,10 @@ export {
 } from './golden.ts';
 export { ModelError } from './graph/model-error.ts';
 export { readModel, type ModelDescription, type ReadModelOptions } from './graph/read-model.ts';
+export { cutsOf } from './graph/cuts.ts';
+export { weightBytesOf } from './graph/layer-graph.ts';
 export { modelProfile } from './graph/model-profile.ts';
+export { withRecordedShapes } from './graph/recorded.ts';
 export { weightFileExtents } from './graph/weights-manifest.ts';
 export {
   goldenVectorSchema,
@@ -32,6 +35,7 @@ export {
 } from './model-chain.ts';
 export type { Prediction } from './placement/predict.ts';
 export { stageMemoryBytes, type LayerRange, type ModelProfile } from './placement/profile.ts';
+export { withSurveys, type LayerSurvey } from './placement/surveyed-profile.ts';
 export { replicate, type ModelDemand, type NodeSupply } from './replicate.ts';
 export { encodeTensor } from './codec.ts';
 export { CODECS, codecName, INT_BITS, type CodecSpec, type IntBits } from './codec/codec-spec.ts';
@@ -50,7 +54,7 @@ export {
   type PlanResult,
 } from './placement/plan.ts';
 export { MOVE_POLICY, replan } from './placement/replan.ts';
-export { sliceModel } from './slice/slice-model.ts';
+export { recordingStage, sliceModel } from './slice/slice-model.ts';
 export { stageSignature, type StageModel } from './slice/stage-model.ts';
 export { shardBounds, shardsOfRanges } from './stage-shards.ts';
 export { expandWeights, type WeightEntry } from './weights/expand-weights.ts';

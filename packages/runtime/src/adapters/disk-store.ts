@@ -1,5 +1,6 @@
 /** Shards on disk, one file each, named by digest. */
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { ShardStore } from '../shard-store.ts';
 
@@ -16,8 +17,8 @@ export function diskStore(folder: string): ShardStore {
     },
     async put(digest, bytes) {
       await mkdir(folder, { recursive: true });
-      // Several nodes may share the folder: a shard appears whole or not at all.
-      const temporary = `${fileOf(digest)}.${process.pid}.part`;
+      // Several nodes, or several loads of one, may write the same shard: it appears whole or not at all.
+      const temporary = `${fileOf(digest)}.${randomUUID()}.part`;
       await writeFile(temporary, bytes);
       await rename(temporary, fileOf(digest));
     },

@@ -102,7 +102,10 @@ export class TfjsExecutor implements ThreadExecutor {
     let results: tf.Tensor[] = [];
     try {
       for (const [name, tensor] of Object.entries(inputs)) made[name] = makeTensor(tensor);
+      const readyAtMs = performance.now();
       results = await stage.execute(signature, made);
+      await settled(results);
+      const executeMs = performance.now() - readyAtMs;
       const names = Object.keys(signature.outputs);
       const outputs: Record<string, TensorData> = {};
       for (const [i, name] of names.entries()) {
@@ -110,7 +113,7 @@ export class TfjsExecutor implements ThreadExecutor {
         if (result === undefined) throw new MeshError('EXECUTION_FAILED', `the model gave no output "${name}"`);
         outputs[name] = await readTensor(result);
       }
-      return { outputs, computeMs: performance.now() - startedAtMs };
+      return { outputs, computeMs: performance.now() - startedAtMs, executeMs };
     } finally {
       tf.dispose(made);
       tf.dispose(results);
@@ -190,6 +193,14 @@ async function loadLayers(artifacts: tf.io.ModelArtifacts, stage: StageToLoad): 
       return asArray(tf.tidy(() => model.predict(ordered, { batchSize })));
     },
   };
+}
+
+/** A GPU answers before it has computed: what is smallest is read, and all before it is done then. */
+async function settled(results: readonly tf.Tensor[]): Promise<void> {
+  const backend = tf.getBackend();
+  if (backend !== 'webgpu' && backend !== 'webgl') return;
+  const [smallest] = results.toSorted((a, b) => a.size - b.size);
+  await smallest?.data();
 }
 
 const asArray = (tensors: tf.Tensor | tf.Tensor[]): tf.Tensor[] => (Array.isArray(tensors) ? tensors : [tensors]);

@@ -102,6 +102,15 @@ export function layerGraph(model: ModelDescription): LayerGraph {
   };
 }
 
+/** What the weights of a range of layers take once loaded; what several layers share counts once. */
+export function weightBytesOf(
+  graph: LayerGraph,
+  { start, end }: { readonly start: number; readonly end: number },
+): number {
+  const names = new Set(graph.layers.slice(start, end).flatMap((layer) => layer.weights));
+  return [...names].reduce((sum, name) => sum + (graph.weightBytes.get(name)?.loaded ?? 0), 0);
+}
+
 function partsOf(model: ModelDescription): Parts {
   const { topology } = model;
   if (topology.format === 'layers-model') return kerasParts(topology.keras, model.weights);

@@ -24,6 +24,7 @@ export function modelProfile(graph: LayerGraph, options: ModelProfileOptions): M
   const cuts = cutsOf(graph);
   const last = cuts.length - 1;
   const users = weightUsers(graph);
+  const unknown = cuts.flatMap((cut) => (cut.forbidden === null && cut.bytesPerRow === null ? [cut.position] : []));
   return {
     name: options.name,
     layers: graph.layers.map((layer): LayerProfile => {
@@ -42,6 +43,7 @@ export function modelProfile(graph: LayerGraph, options: ModelProfileOptions): M
     shared: [...users].flatMap(([name, layers]): readonly SharedConstant[] =>
       layers.length > 1 ? [{ bytes: loadedBytesOf(graph, name), layers }] : [],
     ),
+    ...(unknown.length > 0 ? { unknownCuts: unknown } : {}),
   };
 }
 

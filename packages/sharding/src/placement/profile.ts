@@ -31,6 +31,8 @@ export interface ModelProfile {
   /** Length L+1: whether a stage may end at cut k; entries 0 and L must be true. */
   readonly legal: readonly boolean[];
   readonly shared?: readonly SharedConstant[];
+  /** Cuts that are not legal only because nobody knows their bytes: a survey makes them so. None where left out. */
+  readonly unknownCuts?: readonly number[];
 }
 
 /** A half-open range of layers `[start, end)`. */

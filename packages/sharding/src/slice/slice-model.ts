@@ -60,8 +60,13 @@ export function sliceAt(
  * (see `withRecordedShapes`).
  */
 export function recordingModel(model: ModelDescription, graph: LayerGraph): StageModel {
-  const range = { start: 0, end: graph.layers.length };
-  const outputs = graph.layers.flatMap((layer) => layer.outputs.map((name) => tensorOf(graph, name)));
+  return recordingStage(model, graph, { start: 0, end: graph.layers.length });
+}
+
+/** A stage with every tensor that its layers make among the outputs: a run tells what crosses each cut within. */
+export function recordingStage(model: ModelDescription, graph: LayerGraph, range: LayerRange): StageModel {
+  const layers = graph.layers.slice(range.start, range.end);
+  const outputs = layers.flatMap((layer) => layer.outputs.map((name) => tensorOf(graph, name)));
   return stageOf(model, graph, range, { outputs, passThrough: [], arriving: [] });
 }
 
