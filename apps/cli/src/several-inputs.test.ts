@@ -153,7 +153,7 @@ beforeAll(async () => {
   const models = async () => coordinator.models().map(modelStatus);
   gateway = await startGateway({ mesh, host: '127.0.0.1', restPort: 0, models });
   await served('whole', 'cut', 'sentence_encoder', 'encoder_in_three');
-}, 60_000);
+}, 120_000);
 
 afterAll(async () => {
   await gateway?.close();
