@@ -192,7 +192,7 @@ function readValue(reader: WireReader, { name, valueField }: DataType): number {
 /** An integer that the model's type holds. */
 function inRange(name: string, type: DataType, dtype: DType, index: number, value: number): number {
   if (dtype !== 'int32' || (value >= INT32_MIN && value <= INT32_MAX)) return value;
-  throw bad(name, `element ${index} of ${type.name} is ${value}, limit ${INT32_MIN} to ${INT32_MAX}`);
+  throw bad(name, `element ${index} of ${type.name} is ${BigInt(value)}, limit ${INT32_MIN} to ${INT32_MAX}`);
 }
 
 /** Lengths of all strings as varints, then their bytes (`EncodeStringList`). */
