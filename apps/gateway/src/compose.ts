@@ -10,6 +10,7 @@ import type { ReloadModels } from './grpc/model-config.ts';
 import { openGrpc } from './grpc/open.ts';
 import type { GrpcServer } from './grpc/server.ts';
 import { unbatched } from './inference.ts';
+import { GatewayMetrics } from './metrics/gateway-metrics.ts';
 import type { ModelDirectory } from './model-directory.ts';
 import { ModelHandles } from './model-handles.ts';
 import { RestApi } from './rest-api.ts';
@@ -64,8 +65,26 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const decoder = new DecodePool(Math.min(DECODE_THREADS_MAX, Math.max(1, availableParallelism() - 1)));
   const budget = new BodyBudget(BODIES_HELD_MAX * bodyBytesMax);
   const clock = systemClock;
-  const inference = new Batcher(systemClock, unbatched);
-  const api = new RestApi({ mesh, handles, models, decoder, inference, budget, clock, bodyBytesMax, timeoutMs, cors });
+  const metrics = new GatewayMetrics({ mesh, queues: () => inference.depths() });
+  const inference = new Batcher({
+    clock,
+    unbatched: unbatched((model, prediction) => metrics.predicted(model, prediction)),
+    onPrediction: (model, prediction) => metrics.predicted(model, prediction),
+    onBatch: (model, threadPoolName, batch) => metrics.batched(model, threadPoolName, batch),
+  });
+  const api = new RestApi({
+    mesh,
+    handles,
+    models,
+    decoder,
+    inference,
+    metrics,
+    budget,
+    clock,
+    bodyBytesMax,
+    timeoutMs,
+    cors,
+  });
   const app = createServer(api);
   let grpc: GrpcServer | null = null;
   const close = async (): Promise<void> => {
@@ -81,7 +100,19 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     await app.listen({ host, port: restPort });
     if (options.grpcPort !== undefined) {
       const { grpcPort: port, reload } = options;
-      grpc = await openGrpc({ handles, models, inference, reload, budget, clock, host, port, bodyBytesMax, timeoutMs });
+      grpc = await openGrpc({
+        handles,
+        models,
+        inference,
+        metrics,
+        reload,
+        budget,
+        clock,
+        host,
+        port,
+        bodyBytesMax,
+        timeoutMs,
+      });
     }
   } catch (error) {
     await close();

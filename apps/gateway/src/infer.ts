@@ -3,11 +3,12 @@ import { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import type { MeshModel } from '@shoal/mesh/client';
 import { MeshError, type ModelInfo, type NamedTensors } from '@shoal/protocol';
-import type { Inference } from './inference.ts';
+import { rowsIn, type Inference } from './inference.ts';
 import type { InferRequest, Verb } from './json/infer-request.ts';
 import { writePredictResponse } from './json/predict-response.ts';
 import { writeClassification, writeRegression } from './json/results-response.ts';
 import { inPieces } from './json/text-pieces.ts';
+import type { CountedRequest } from './metrics/counted-request.ts';
 import type { RequestDecoder } from './request-decoder.ts';
 import { RestError, type RestAnswer } from './rest-answer.ts';
 
@@ -20,19 +21,22 @@ export interface InferCall {
   readonly body: Buffer;
   readonly decoder: RequestDecoder;
   readonly inference: Inference;
+  readonly counted: CountedRequest;
   readonly deadlineMs: number;
   readonly signal: AbortSignal;
 }
 
 /** @throws RestError 400 for what the request has wrong, MeshError for what goes wrong in the mesh */
 export async function infer(call: InferCall): Promise<RestAnswer> {
-  const { verb, model, body, decoder, inference, deadlineMs, signal } = call;
+  const { verb, model, body, decoder, inference, counted, deadlineMs, signal } = call;
   const startedAtMs = performance.now();
   const request = await worded(decoder.decode({ verb, body, signatures: model.info.signatures }, signal));
   const remainingMs = deadlineMs - (performance.now() - startedAtMs);
   if (remainingMs <= 0) throw new MeshError('DEADLINE', `decoding the request took the ${deadlineMs} ms it had`);
   const { signatureName, inputs } = request;
+  const ranFromMs = performance.now();
   const outputs = await inference.run({ model, signatureName, inputs, deadlineMs: Math.ceil(remainingMs), signal });
+  counted.ran(performance.now() - ranFromMs, rowsIn(inputs));
   return { status: 200, body: await bodyOf(writeResponse(verb, request, outputs, model.info)) };
 }
 

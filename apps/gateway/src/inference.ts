@@ -1,6 +1,6 @@
 /** From a request's tensors to its model's outputs: the one way for every API of the gateway. */
-import type { MeshModel } from '@shoal/mesh/client';
-import type { NamedTensors } from '@shoal/protocol';
+import type { MeshModel, Prediction } from '@shoal/mesh/client';
+import type { NamedTensors, TensorData } from '@shoal/protocol';
 
 export interface InferenceRequest {
   readonly model: MeshModel;
@@ -15,10 +15,18 @@ export interface Inference {
   run(request: InferenceRequest): Promise<NamedTensors>;
 }
 
+/** Told of every mesh request that came back. */
+export type OnPrediction = (model: MeshModel, prediction: Prediction<TensorData>) => void;
+
 /** Each request by itself. */
-export const unbatched: Inference = {
+export const unbatched = (onPrediction: OnPrediction): Inference => ({
   run: async ({ model, signatureName, inputs, deadlineMs, signal }) => {
-    const { outputs } = await model.predictTraced(inputs, { signature: signatureName, deadlineMs, signal });
-    return outputs;
+    const options = { signature: signatureName, deadlineMs, signal };
+    const prediction = await model.predictTraced<TensorData>(inputs, options);
+    onPrediction(model, prediction);
+    return prediction.outputs;
   },
-};
+});
+
+/** Size of the first dimension; 1 where there is none. */
+export const rowsIn = (inputs: NamedTensors): number => Object.values(inputs)[0]?.shape[0] ?? 1;

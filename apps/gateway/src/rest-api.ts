@@ -9,8 +9,10 @@ import type { ModelDirectory } from './model-directory.ts';
 import type { ModelHandles } from './model-handles.ts';
 import { listAnswer, metadataAnswer, readyAnswer, statusAnswer } from './model-status.ts';
 import { infer } from './infer.ts';
+import type { GatewayMetrics } from './metrics/gateway-metrics.ts';
 import type { Inference } from './inference.ts';
 import type { Verb } from './json/infer-request.ts';
+import type { CountedRequest } from './metrics/counted-request.ts';
 import type { RequestDecoder } from './request-decoder.ts';
 import { errorAnswer, RestError, type RestAnswer } from './rest-answer.ts';
 import { parseRoute, type ModelSpec } from './route.ts';
@@ -21,6 +23,7 @@ export interface RestApiParts {
   readonly models: ModelDirectory;
   readonly decoder: RequestDecoder;
   readonly inference: Inference;
+  readonly metrics: GatewayMetrics;
   readonly budget: BodyBudget;
   readonly clock: Clock;
   readonly bodyBytesMax: number;
@@ -54,7 +57,7 @@ export class RestApi {
     const route = parseRoute(method, path);
     switch (route.type) {
       case 'infer':
-        return this.#infer(route.verb, request, route.spec, signal);
+        return this.#counted(route.verb, request, route.spec, signal);
       case 'status':
         return statusAnswer(route.spec, await this.#inTime(this.#parts.models(), signal));
       case 'metadata':
@@ -63,18 +66,48 @@ export class RestApi {
         return listAnswer(await this.#inTime(this.#parts.models(), signal));
       case 'ready':
         return readyAnswer(await this.#inTime(this.#parts.models(), signal), this.#parts.mesh.state === 'open');
+      case 'metrics':
+        return { status: 200, body: await this.#parts.metrics.text(), headers: { 'content-type': 'text/plain' } };
     }
   }
 
-  async #infer(verb: Verb, request: IncomingMessage, spec: ModelSpec, signal: AbortSignal): Promise<RestAnswer> {
+  async #counted(verb: Verb, request: IncomingMessage, spec: ModelSpec, signal: AbortSignal): Promise<RestAnswer> {
+    const counted = this.#parts.metrics.begin(verb, 'REST');
+    try {
+      const answer = await this.#infer(verb, request, spec, signal, counted);
+      counted.ended();
+      return answer;
+    } catch (error) {
+      counted.ended(error);
+      throw error;
+    }
+  }
+
+  async #infer(
+    verb: Verb,
+    request: IncomingMessage,
+    spec: ModelSpec,
+    signal: AbortSignal,
+    counted: CountedRequest,
+  ): Promise<RestAnswer> {
     const { handles, decoder, inference, budget, bodyBytesMax, timeoutMs } = this.#parts;
     const model = await this.#inTime(handles.get(spec), signal);
+    counted.model(model.info.model);
     const account = budget.open();
     // Whatever ends the wait ends the work.
     const work = new AbortController();
     try {
       const body = await readBody(request, request.headers, bodyBytesMax, account);
-      const result = infer({ verb, model, body, decoder, inference, deadlineMs: timeoutMs, signal: work.signal });
+      const result = infer({
+        verb,
+        model,
+        body,
+        decoder,
+        inference,
+        counted,
+        deadlineMs: timeoutMs,
+        signal: work.signal,
+      });
       return await this.#inTime(result, signal);
     } finally {
       work.abort();

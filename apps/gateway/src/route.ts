@@ -17,12 +17,15 @@ export type Route =
   | { readonly type: 'status'; readonly spec: ModelSpec }
   | { readonly type: 'metadata'; readonly spec: ModelSpec }
   | { readonly type: 'list' }
-  | { readonly type: 'ready' };
+  | { readonly type: 'ready' }
+  | { readonly type: 'metrics' };
 
 const INFER = /^\/v1\/models\/([^/:]+)(?:(?:\/versions\/(\d+))|(?:\/labels\/([^/:]+)))?:(classify|regress|predict)$/i;
 const STATUS = /^\/v1\/models(?:\/([^/:]+))?(?:(?:\/versions\/(\d+))|(?:\/labels\/([^/:]+)))?(?:\/(metadata))?$/i;
 const LIST = '/v1/shoal/models';
 const READY = '/v1/shoal/ready';
+/** TensorFlow Serving's default. */
+const METRICS = '/monitoring/prometheus/metrics';
 /** Versions are int64 in TensorFlow Serving. */
 const VERSION_MAX = 2n ** 63n - 1n;
 /** Characters of a path that an error message quotes. */
@@ -35,6 +38,7 @@ const PATH_MAX = 256;
 export function parseRoute(method: string, path: string): Route {
   if (method === 'GET' && path === LIST) return { type: 'list' };
   if (method === 'GET' && path === READY) return { type: 'ready' };
+  if (method === 'GET' && path === METRICS) return { type: 'metrics' };
   const infer = method === 'POST' ? INFER.exec(path) : null;
   if (infer !== null) {
     const [, name = '', version, label, verb = ''] = infer;

@@ -23,6 +23,13 @@ export const HTTP_STATUS = {
 
 export type RpcStatus = keyof typeof HTTP_STATUS;
 
+/** What is looked up for both APIs is refused by HTTP status: the first gRPC status that stands for it. */
+export function statusOfHttp(http: number): RpcStatus {
+  const found = (Object.keys(HTTP_STATUS) as RpcStatus[]).find((name) => HTTP_STATUS[name] === http);
+  if (found !== undefined) return found;
+  return http >= 400 && http < 500 ? 'INVALID_ARGUMENT' : 'INTERNAL';
+}
+
 export const RPC_STATUS: Readonly<Record<ReasonCode, RpcStatus>> = {
   INVITE_INVALID: 'UNAUTHENTICATED',
   INVITE_EXPIRED: 'UNAUTHENTICATED',

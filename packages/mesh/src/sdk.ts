@@ -3,6 +3,7 @@ import type {
   AssignmentState,
   BackendName,
   BackendReport,
+  Encoding,
   MeshError,
   ModelInfo,
   PeerId,
@@ -110,6 +111,23 @@ export interface MeshModel {
   onPlacement(listener: (placement: PlacementMessage) => void): () => void;
 }
 
+/** What this client has counted of one model version's traffic since it was first asked for. */
+export interface ModelFigures {
+  readonly model: string;
+  readonly version: number;
+  /** Rows that wait for a node, and microbatches that nodes have, now. */
+  readonly waitingRows: number;
+  readonly underWay: number;
+  /** Microbatches sent, second tries included. */
+  readonly microbatches: number;
+  /** Second tries of late microbatches, and of those whose node failed. */
+  readonly hedges: number;
+  readonly failovers: number;
+  /** Bytes of tensors by how they were written. */
+  readonly sentBytes: Readonly<Partial<Record<Encoding, number>>>;
+  readonly receivedBytes: Readonly<Partial<Record<Encoding, number>>>;
+}
+
 export interface MeshEvents {
   /** The line to the coordinator: running work goes on while it is lost. */
   state: (state: 'open' | 'lost' | 'closed') => void;
@@ -125,6 +143,8 @@ export interface Mesh {
   /** @throws MeshError MODEL_NOT_FOUND, VERSION_NOT_FOUND, LABEL_NOT_FOUND, COORDINATOR_LOST */
   model(name: string, options?: ModelOptions): Promise<MeshModel>;
   on<Event extends keyof MeshEvents>(event: Event, listener: MeshEvents[Event]): () => void;
+  /** Of every model version that was asked for. */
+  figures(): readonly ModelFigures[];
   close(): Promise<void>;
 }
 

@@ -45,6 +45,7 @@ function rig(models: readonly ClusterModel[], refuse?: MeshError) {
     model: (name) =>
       name === 'broken' ? Promise.reject(new MeshError('MODEL_NOT_FOUND')) : Promise.resolve(handleOf(name)),
     on: () => () => undefined,
+    figures: () => [],
     close: () => Promise.resolve(),
   };
   const getJson: GetJson = <Reply>() => Promise.resolve({ models: world.models } as Reply);

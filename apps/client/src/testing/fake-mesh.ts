@@ -100,6 +100,7 @@ export function fakeConnect(served: boolean): (options: ConnectOptions) => Promi
       };
     },
     on: () => () => undefined,
+    figures: () => [],
     close: async () => undefined,
   });
 }

@@ -26,7 +26,12 @@ const half = (inputs: NamedTensors): NamedTensors => {
 class Scene {
   readonly clock = new ManualClock();
   readonly calls: Call[] = [];
-  readonly batcher = new Batcher(this.clock, unbatched);
+  readonly batcher = new Batcher({
+    clock: this.clock,
+    unbatched: unbatched(() => {}),
+    onPrediction: () => {},
+    onBatch: () => {},
+  });
   readonly model: MeshModel;
 
   constructor(about: Partial<ModelInfo> = {}) {

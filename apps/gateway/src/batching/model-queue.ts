@@ -9,7 +9,8 @@ import {
   type TensorData,
 } from '@shoal/protocol';
 import { rowsOf, type CheckedInputs } from '@shoal/mesh/inputs';
-import type { InferenceRequest } from '../inference.ts';
+import type { InferenceRequest, OnPrediction } from '../inference.ts';
+import type { QueueDepth } from '../metrics/gateway-metrics.ts';
 import { RestError } from '../rest-answer.ts';
 import { BatchCostMeter } from './batch-cost.ts';
 import { batchLimits } from './batch-limits.ts';
@@ -28,6 +29,9 @@ interface Member {
   readonly resolve: (outputs: NamedTensors) => void;
   readonly reject: (error: Error) => void;
 }
+
+/** What TensorFlow Serving calls it where nobody says. */
+const THREAD_POOL_NAME = 'batch_threads';
 
 type Run = Extract<BatchEffect, { type: 'run' }>;
 
@@ -50,8 +54,8 @@ export interface BatchTold {
 export interface ModelQueueParts {
   readonly clock: Clock;
   readonly signatureName: string;
-  readonly onBatch: (batch: BatchTold) => void;
-  readonly onPrediction: (model: MeshModel, prediction: Prediction<TensorData>) => void;
+  readonly onBatch: (model: string, threadPoolName: string, batch: BatchTold) => void;
+  readonly onPrediction: OnPrediction;
 }
 
 export class ModelQueue {
@@ -82,12 +86,10 @@ export class ModelQueue {
     return this.#members.size === 0;
   }
 
-  get waitingRows(): number {
-    return this.#state.waitingRows;
-  }
-
-  get waitingBatches(): number {
-    return this.#state.waiting.length;
+  get depth(): QueueDepth {
+    const { model, version } = this.#model.info;
+    const { waitingRows, waiting } = this.#state;
+    return { model, version, signature: this.#parts.signatureName, waitingRows, waitingBatches: waiting.length };
   }
 
   /** Whether so large a request goes by itself: it gains nothing from company, and the SDK spreads it over nodes. */
@@ -168,7 +170,8 @@ export class ModelQueue {
     const controller = new AbortController();
     this.#running.set(batch.batch, { members: new Set(batch.pieces.map(({ task }) => task)), controller });
     const waitedMs = members.map(({ enqueuedAtMs }) => nowMs - enqueuedAtMs);
-    onBatch({ rows: batch.rows, paddedRows: batch.paddedRows, waitedMs });
+    const { thread_pool_name: threadPoolName = THREAD_POOL_NAME } = this.#parameters;
+    onBatch(this.#model.info.model, threadPoolName, { rows: batch.rows, paddedRows: batch.paddedRows, waitedMs });
     try {
       const deadlineMs = Math.max(...members.map(({ deadlineAtMs }) => deadlineAtMs)) - nowMs;
       await this.#predict(batch.pieces, batch.paddedRows, deadlineMs, controller.signal);

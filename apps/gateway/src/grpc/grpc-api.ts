@@ -3,9 +3,11 @@ import type { PackageDefinition } from '@grpc/proto-loader';
 import type { MeshModel } from '@shoal/mesh/client';
 import { MeshError, type NamedTensors, type Signature } from '@shoal/protocol';
 import { inputsOf } from '../examples.ts';
-import type { Inference } from '../inference.ts';
+import { rowsIn, type Inference } from '../inference.ts';
+import type { CountedRequest } from '../metrics/counted-request.ts';
 import type { ModelDirectory } from '../model-directory.ts';
 import type { ModelHandles } from '../model-handles.ts';
+import type { ModelSpec } from '../route.ts';
 import { classification, regression } from '../results.ts';
 import { encode, MODEL_SERVICE, methodsOf } from './definitions.ts';
 import { readInput } from './example-proto.ts';
@@ -36,6 +38,7 @@ export interface CallContext {
   readonly remainingMs: () => number;
   readonly signal: AbortSignal;
   readonly room: TensorRoom;
+  readonly counted: CountedRequest;
 }
 
 export interface GrpcApiParts {
@@ -56,7 +59,7 @@ export class GrpcApi {
   /** Resolves to a `PredictResponse` on the wire. */
   async predict(bytes: Buffer, call: CallContext): Promise<Buffer> {
     const request = readPredictRequest(bytes);
-    const model = await this.#parts.handles.get(request.spec);
+    const model = await this.#model(request.spec, call);
     const signature = signatureOf(model, request, (name) => {
       throw new RpcError('FAILED_PRECONDITION', `Serving signature key "${name}" not found.`);
     });
@@ -91,7 +94,7 @@ export class GrpcApi {
       }
     }
     if (first === undefined) return { results: [] };
-    const model = await this.#parts.handles.get(first.spec);
+    const model = await this.#model(first.spec, call);
     const ready = tasks.map((task) => {
       const signature = signatureOf(model, task, (name) => {
         throw invalid(`Requested signature not found in model graph: ${name}`);
@@ -149,7 +152,7 @@ export class GrpcApi {
 
   async #runExamples(bytes: Buffer, call: CallContext): Promise<readonly [MeshModel, CalledModel, NamedTensors]> {
     const request = readExamplesRequest(bytes);
-    const model = await this.#parts.handles.get(request.spec);
+    const model = await this.#model(request.spec, call);
     const signature = signatureOf(model, request, (name) => {
       throw invalid(`No signature was found with the name: ${name}`);
     });
@@ -162,11 +165,20 @@ export class GrpcApi {
     model: MeshModel,
     signatureName: string,
     inputs: NamedTensors,
-    { remainingMs, signal }: CallContext,
+    { remainingMs, signal, counted }: CallContext,
   ): Promise<NamedTensors> {
     const deadlineMs = remainingMs();
     if (deadlineMs <= 0) throw new MeshError('DEADLINE', 'the deadline passed while the request was read');
-    return this.#parts.inference.run({ model, signatureName, inputs, deadlineMs, signal });
+    const ranFromMs = performance.now();
+    const outputs = await this.#parts.inference.run({ model, signatureName, inputs, deadlineMs, signal });
+    counted.ran(performance.now() - ranFromMs, rowsIn(inputs));
+    return outputs;
+  }
+
+  async #model(spec: ModelSpec, { counted }: CallContext): Promise<MeshModel> {
+    const model = await this.#parts.handles.get(spec);
+    counted.model(model.info.model);
+    return model;
   }
 }
 

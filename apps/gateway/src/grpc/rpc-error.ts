@@ -3,7 +3,7 @@ import { toUSVString } from 'node:util';
 import { Metadata, status, type ServiceError } from '@grpc/grpc-js';
 import { MeshError } from '@shoal/protocol';
 import { RestError } from '../rest-answer.ts';
-import { HTTP_STATUS, RPC_STATUS, type RpcStatus } from '../rpc-status.ts';
+import { RPC_STATUS, statusOfHttp, type RpcStatus } from '../rpc-status.ts';
 
 const MESSAGE_CHARS_MAX = 1024;
 const TRUNCATED = '...TRUNCATED';
@@ -44,12 +44,6 @@ function told(error: unknown): { rpcStatus: RpcStatus; message: string; mayRetry
     message,
     mayRetry: retryable && (rpcStatus === 'UNAVAILABLE' || rpcStatus === 'RESOURCE_EXHAUSTED'),
   };
-}
-
-/** What is looked up for both APIs is refused by HTTP status: the first gRPC status that stands for it. */
-function statusOfHttp(http: number): RpcStatus {
-  const found = (Object.keys(HTTP_STATUS) as RpcStatus[]).find((name) => HTTP_STATUS[name] === http);
-  return found ?? 'INTERNAL';
 }
 
 /** Half a character, which a name or a text may have, cannot be sent in a header. */

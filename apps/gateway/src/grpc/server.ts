@@ -13,6 +13,8 @@ import { withDeadline, type Clock } from '@shoal/base';
 import { MeshError } from '@shoal/protocol';
 import { HealthImplementation } from 'grpc-health-check';
 import type { BodyBudget } from '../body-budget.ts';
+import type { CountedRequest } from '../metrics/counted-request.ts';
+import type { GatewayMetrics } from '../metrics/gateway-metrics.ts';
 import { MODEL_SERVICE, methodsOf, PREDICTION_SERVICE } from './definitions.ts';
 import type { CallContext, GrpcApi } from './grpc-api.ts';
 import { serviceError } from './rpc-error.ts';
@@ -31,6 +33,7 @@ export interface GrpcServerOptions {
   readonly api: GrpcApi;
   readonly definitions: PackageDefinition;
   readonly budget: BodyBudget;
+  readonly metrics: GatewayMetrics;
   readonly clock: Clock;
   readonly host: string;
   /** 0 takes a free one. */
@@ -50,6 +53,10 @@ export interface GrpcServer {
 /** As TensorFlow Serving names them, and by their full names, as most tools do. */
 const HEALTH_NAMES = ['', 'ModelService', 'PredictionService', MODEL_SERVICE, PREDICTION_SERVICE];
 
+/** The methods whose calls are requests of a model. */
+const INFERENCES: ReadonlySet<string> = new Set(['Predict', 'Classify', 'Regress', 'MultiInference']);
+const UNCOUNTED: CountedRequest = { model: () => {}, ran: () => {}, ended: () => {} };
+
 type Method = (request: Buffer, call: CallContext) => Promise<object>;
 
 /** @throws Error with the code EADDRINUSE for a port that is taken */
@@ -68,7 +75,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     const definition = Object.fromEntries(
       Object.entries(methodsOf(definitions, service)).map(([name, method]) => [name, raw(method)]),
     );
-    const handlers = Object.entries(methods).map(([name, method]) => [name, unary(method, options)] as const);
+    const handlers = Object.entries(methods).map(([name, method]) => [name, unary(name, method, options)] as const);
     server.addService(definition, Object.fromEntries(handlers) as UntypedServiceImplementation);
   };
   add(PREDICTION_SERVICE, {
@@ -135,11 +142,18 @@ function raw(method: MethodDefinition<object, object>): MethodDefinition<Buffer,
   };
 }
 
-function unary(method: Method, options: GrpcServerOptions): handleUnaryCall<Buffer, object> {
+function unary(name: string, method: Method, options: GrpcServerOptions): handleUnaryCall<Buffer, object> {
   return (call, callback) => {
-    answer(method, call, options).then(
-      (response) => callback(null, response),
-      (error: unknown) => callback(serviceError(error)),
+    const counted = INFERENCES.has(name) ? options.metrics.begin(name, 'GRPC') : UNCOUNTED;
+    answer(method, call, options, counted).then(
+      (response) => {
+        counted.ended();
+        callback(null, response);
+      },
+      (error: unknown) => {
+        counted.ended(error);
+        callback(serviceError(error));
+      },
     );
   };
 }
@@ -148,6 +162,7 @@ async function answer(
   method: Method,
   call: ServerUnaryCall<Buffer, object>,
   { budget, clock, messageBytesMax, timeoutMs }: GrpcServerOptions,
+  counted: CountedRequest,
 ): Promise<object> {
   const work = new AbortController();
   call.on('cancelled', () => work.abort());
@@ -160,6 +175,7 @@ async function answer(
     const context = {
       remainingMs,
       signal: work.signal,
+      counted,
       room: { bytesMax: messageBytesMax, take: (bytes: number) => account.take(bytes) },
     };
     return await withDeadline(method(call.request, context), {

@@ -9,7 +9,15 @@ import {
   type Signature,
   type TensorData,
 } from '@shoal/protocol';
-import type { Mesh, MeshModel, ModelInput, ModelOptions, Prediction, PredictOptions } from '@shoal/mesh/client';
+import type {
+  Mesh,
+  MeshModel,
+  ModelFigures,
+  ModelInput,
+  ModelOptions,
+  Prediction,
+  PredictOptions,
+} from '@shoal/mesh/client';
 import type { ModelStatus } from '../model-directory.ts';
 
 interface ToyModel {
@@ -297,6 +305,10 @@ class ToyMeshClient implements ToyMesh {
 
   on(): () => void {
     return () => {};
+  }
+
+  figures(): readonly ModelFigures[] {
+    return [];
   }
 
   close(): Promise<void> {

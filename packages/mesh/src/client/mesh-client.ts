@@ -15,7 +15,7 @@ import { createNanoEvents } from 'nanoevents';
 import type { Transport } from '../connection.ts';
 import type { Link } from '../link.ts';
 import { Links } from '../links.ts';
-import type { Mesh, MeshEvents, MeshModel, ModelOptions, PredictOptions } from '../sdk.ts';
+import type { Mesh, MeshEvents, MeshModel, ModelFigures, ModelOptions, PredictOptions } from '../sdk.ts';
 import type { Signaling, Welcome } from '../signaling.ts';
 import type { TensorPort } from '../tensor-port.ts';
 import { BoundModel } from './bound-model.ts';
@@ -83,6 +83,10 @@ export class MeshClient implements Mesh {
       run: (tensors, predictOptions) => this.#run(client, tensors, predictOptions),
       onPlacement: (listener) => this.#placementEvents.on(key, listener),
     });
+  }
+
+  figures(): readonly ModelFigures[] {
+    return [...this.#models.values()].map((model) => model.figures);
   }
 
   async close(): Promise<void> {

@@ -30,7 +30,8 @@ import {
   type Flight,
 } from '@shoal/scheduling';
 import type { Links } from '../links.ts';
-import type { MicrobatchTrace, PredictOptions } from '../sdk.ts';
+import type { MicrobatchTrace, ModelFigures, PredictOptions } from '../sdk.ts';
+import { TrafficCount } from './model-figures.ts';
 import { checkInputs, encodeTensor, rowsOf, signatureOf, type CheckedInputs } from '@shoal/sharding';
 import { Releases } from './releases.ts';
 import { joinOutputs, readOutputs, type OutputPart } from './request-outputs.ts';
@@ -75,6 +76,7 @@ export class ModelClient {
   readonly key: string;
   readonly #parts: ModelClientParts;
   readonly #state = createDispatch();
+  readonly #traffic = new TrafficCount();
   readonly #pending = new Map<RequestId, Pending>();
   readonly #releases: Releases;
   #placement: PlacementMessage;
@@ -93,6 +95,20 @@ export class ModelClient {
 
   get placement(): PlacementMessage {
     return this.#placement;
+  }
+
+  get figures(): ModelFigures {
+    const { waitingRows, flights, microbatchesMade, hedgesMade } = this.#state;
+    return {
+      model: this.info.model,
+      version: this.info.version,
+      waitingRows,
+      underWay: flights.size,
+      microbatches: microbatchesMade,
+      hedges: hedgesMade,
+      failovers: this.#traffic.failovers,
+      ...this.#traffic.bytes,
+    };
   }
 
   setPlacement(placement: PlacementMessage): void {
@@ -223,6 +239,7 @@ export class ModelClient {
     const { requestId, microbatch, attempt, timings } = result;
     const about = { requestId, microbatch, attempt, nowMs: this.#parts.clock.nowMs() };
     const { signature, inputs } = pending;
+    this.#traffic.received(result.tensors);
     let part: OutputPart;
     try {
       part = readOutputs(signature, flight.span, inputs.splittable, result, bodies);
@@ -239,6 +256,7 @@ export class ModelClient {
     for (const effect of dispatch(this.#state, event)) {
       switch (effect.type) {
         case 'send':
+          if (effect.flight.attempt > 1) this.#traffic.failovers += 1;
           void this.#send(effect.flight, effect.epoch);
           break;
         case 'resume':
@@ -274,6 +292,8 @@ export class ModelClient {
       const encoded = Object.entries(inputs.tensors).map(([name, tensor]) =>
         encodeTensor(name, inputs.splittable ? rowsOf(tensor, span.start, span.end) : tensor),
       );
+      const tensors = encoded.map(({ header }) => header);
+      this.#traffic.sent(tensors);
       await link.send(
         {
           type: 'work',
@@ -290,7 +310,7 @@ export class ModelClient {
           rows: span.end - span.start,
           deadlineMs: Math.min(REQUEST_DEADLINE_MS_MAX, Math.max(0, deadlineAtMs - clock.nowMs())),
           timings: [],
-          tensors: encoded.map(({ header }) => header),
+          tensors,
         },
         encoded.map(({ data }) => data),
       );

@@ -1,0 +1,27 @@
+/** What a client counts of one model version's traffic. */
+import type { Encoding, TensorHeader } from '@shoal/protocol';
+import type { ModelFigures } from '../sdk.ts';
+
+type Bytes = Partial<Record<Encoding, number>>;
+
+export class TrafficCount {
+  failovers = 0;
+  readonly #sent: Bytes = {};
+  readonly #received: Bytes = {};
+
+  sent(tensors: readonly TensorHeader[]): void {
+    count(this.#sent, tensors);
+  }
+
+  received(tensors: readonly TensorHeader[]): void {
+    count(this.#received, tensors);
+  }
+
+  get bytes(): Pick<ModelFigures, 'sentBytes' | 'receivedBytes'> {
+    return { sentBytes: { ...this.#sent }, receivedBytes: { ...this.#received } };
+  }
+}
+
+function count(totals: Bytes, tensors: readonly TensorHeader[]): void {
+  for (const { encoding, bytes } of tensors) totals[encoding] = (totals[encoding] ?? 0) + bytes;
+}
