@@ -24,6 +24,14 @@ export const encodeMessage = (type: string, message: Message): Buffer =>
 export const decodeMessage = (type: string, bytes: Buffer): object =>
   (clientDefinitions[type] as Definition).deserialize(bytes);
 
+function methodNamed(method: string) {
+  const [service = '', name = ''] = method.split('/');
+  const fullName = service.includes('.') ? service : `tensorflow.serving.${service}`;
+  const definition = (clientDefinitions[fullName] as ServiceDefinition)[name];
+  if (definition === undefined) throw new TypeError(`${method} is no method`);
+  return definition;
+}
+
 export class GrpcClient {
   readonly #client: Client;
 
@@ -31,17 +39,26 @@ export class GrpcClient {
     this.#client = new Client(address, credentials.createInsecure(), { 'grpc.max_receive_message_length': -1 });
   }
 
-  /** @param method such as `PredictionService/Predict` */
+  /** @param method such as `PredictionService/Predict`, or with its package where that is not TensorFlow Serving's */
   call(method: string, request: Message, options: RpcOptions = {}): Promise<RpcReply> {
-    const [service = '', name = ''] = method.split('/');
-    const definition = (clientDefinitions[`tensorflow.serving.${service}`] as ServiceDefinition)[name];
-    if (definition === undefined) throw new TypeError(`${method} is no method`);
+    const definition = methodNamed(method);
     return this.#unary(definition.path, definition.requestSerialize(request), definition.responseDeserialize, options);
   }
 
   /** Bytes instead of a message: what no well-behaved client would send. */
   callRaw(method: string, request: Buffer, options: RpcOptions = {}): Promise<RpcReply> {
     return this.#unary(`/tensorflow.serving.${method}`, request, (bytes) => ({ bytes }), options);
+  }
+
+  /** One request on a stream of both ways, and its first response. */
+  ask(method: string, request: Message): Promise<Message> {
+    const { path, requestSerialize, responseDeserialize } = methodNamed(method);
+    const stream = this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+    return new Promise((resolve, reject) => {
+      stream.on('data', resolve);
+      stream.on('error', reject);
+      stream.end(request);
+    });
   }
 
   close(): void {

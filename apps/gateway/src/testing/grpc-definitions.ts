@@ -150,6 +150,32 @@ const tensorflow = {
   serving: { nested: serving },
 };
 
+const health = {
+  HealthCheckRequest: message({ service: field('string', 1) }),
+  HealthCheckResponse: message({ status: field('int32', 1) }),
+  Health: { methods: { Check: rpc('HealthCheckRequest', 'HealthCheckResponse') } },
+};
+
+const reflection = {
+  ServerReflectionRequest: message({ file_containing_symbol: field('string', 4), list_services: field('string', 7) }),
+  FileDescriptorResponse: message({ file_descriptor_proto: list('bytes', 1) }),
+  ServiceResponse: message({ name: field('string', 1) }),
+  ListServiceResponse: message({ service: list('ServiceResponse', 1) }),
+  ServerReflectionResponse: message({
+    file_descriptor_response: field('FileDescriptorResponse', 4),
+    list_services_response: field('ListServiceResponse', 6),
+  }),
+  ServerReflection: {
+    methods: {
+      ServerReflectionInfo: {
+        ...rpc('ServerReflectionRequest', 'ServerReflectionResponse'),
+        requestStream: true,
+        responseStream: true,
+      },
+    },
+  },
+};
+
 const protobuf = {
   Any: message({ type_url: field('string', 1), value: field('bytes', 2) }),
   Int64Value: message({ value: field('int64', 1) }),
@@ -158,6 +184,12 @@ const protobuf = {
 const root = {
   nested: {
     tensorflow: { nested: tensorflow },
+    grpc: {
+      nested: {
+        health: { nested: { v1: { nested: health } } },
+        reflection: { nested: { v1: { nested: reflection } } },
+      },
+    },
     google: { nested: { protobuf: { nested: protobuf } } },
   },
 };

@@ -1,4 +1,4 @@
-import { decodeMessage } from '@shoal/gateway/testing';
+import { decodeMessage, GrpcClient } from '@shoal/gateway/testing';
 import { expect } from 'vitest';
 import type { Section } from '../clause.ts';
 import { expectOk, expectStatus, input } from '../rpc.ts';
@@ -115,6 +115,29 @@ export const grpcServices: Section = {
           'NOT_FOUND',
           'Could not find version 9 of model half_plus_two',
         );
+      },
+    },
+    {
+      clause:
+        'The health service is off without `--enable_grpc_healthcheck_service`; it knows "ModelService" and "PredictionService"',
+      differs: 'always on; it also knows "", the server as a whole, and the full names, which most tools ask for',
+      check: async ({ grpc }) => {
+        const full = (name: string) => `tensorflow.serving.${name}`;
+        const names = ['ModelService', 'PredictionService'];
+        for (const service of ['', ...names, ...names.map(full)]) {
+          expect(expectOk(await grpc('grpc.health.v1.Health/Check', { service }))).toEqual({ status: 1 });
+        }
+      },
+    },
+    {
+      clause: 'There is no reflection: tools need the `.proto` files',
+      differs: 'reflection is on: `grpcurl -plaintext localhost:8500 list` needs none',
+      check: async ({ gateway }) => {
+        const client = new GrpcClient(gateway.grpcAddress ?? '');
+        const method = 'grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
+        const { list_services_response } = await client.ask(method, { list_services: '*' });
+        client.close();
+        expect(JSON.stringify(list_services_response)).toContain('tensorflow.serving.PredictionService');
       },
     },
   ],
