@@ -25,6 +25,13 @@ export interface GraphModelSpec {
 
 const floats = (name: string, ...shape: number[]): Port => ({ name, dtype: 'DT_FLOAT', shape });
 
+/** Absolute values, put together as TensorFlow Serving's parameters say. */
+const batched = (batching: object, ...shape: number[]): GraphModelSpec => ({
+  inputs: [floats('x', ...shape)],
+  outputs: [{ ...floats('y', ...shape), op: 'Abs', of: ['x'] }],
+  serving: { batching },
+});
+
 /** By name. What each computes stands in its outputs. */
 export const GRAPH_MODELS: Readonly<Record<string, GraphModelSpec>> = {
   sum_and_product: {
@@ -55,6 +62,14 @@ export const GRAPH_MODELS: Readonly<Record<string, GraphModelSpec>> = {
     outputs: [{ ...floats('scores', -1, 2), op: 'Abs', of: ['measures'] }],
     serving: { classNames: ['rose', 'daisy'] },
   },
+  four_or_2_seconds: batched({ max_batch_size: 4, batch_timeout_micros: 2_000_000 }, -1),
+  one_waiting: batched({ max_batch_size: 1, max_enqueued_batches: 1, num_batch_threads: 1 }, -1),
+  two_or_four: batched({ max_batch_size: 4, allowed_batch_sizes: [2, 4] }, -1),
+  split: batched(
+    { max_batch_size: 8, enable_large_batch_splitting: true, max_execution_batch_size: 4, allowed_batch_sizes: [4] },
+    -1,
+  ),
+  variable: batched({ max_batch_size: 2, batch_timeout_micros: 2_000_000, pad_variable_length_inputs: true }, -1, -1),
 };
 
 /** Writes one version of a model into a repository, complete before it is seen. */

@@ -1,5 +1,6 @@
 /** The sections in the order of the page. */
 import type { Section } from './clause.ts';
+import { batching } from './sections/batching.ts';
 import { grpcErrors } from './sections/grpc-errors.ts';
 import { grpcPredict } from './sections/grpc-predict.ts';
 import { grpcServices } from './sections/grpc-services.ts';
@@ -8,8 +9,10 @@ import { restExamples } from './sections/rest-examples.ts';
 import { restPredict } from './sections/rest-predict.ts';
 import { restStatus } from './sections/rest-status.ts';
 import { restUrls } from './sections/rest-urls.ts';
+import { startUp } from './sections/start-up.ts';
 
 export const SECTIONS: readonly Section[] = [
+  startUp,
   restUrls,
   restPredict,
   restExamples,
@@ -18,4 +21,5 @@ export const SECTIONS: readonly Section[] = [
   grpcPredict,
   grpcServices,
   grpcErrors,
+  batching,
 ];
