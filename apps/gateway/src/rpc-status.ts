@@ -42,6 +42,7 @@ export const RPC_STATUS: Readonly<Record<ReasonCode, RpcStatus>> = {
   TOO_LARGE: 'INVALID_ARGUMENT',
   MODEL_NOT_FOUND: 'NOT_FOUND',
   VERSION_NOT_FOUND: 'NOT_FOUND',
+  VERSION_NOT_AVAILABLE: 'FAILED_PRECONDITION',
   LABEL_NOT_FOUND: 'INVALID_ARGUMENT',
   SIGNATURE_NOT_FOUND: 'INVALID_ARGUMENT',
   // The model is there, but as broken files: nothing in the request is wrong.

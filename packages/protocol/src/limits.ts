@@ -70,3 +70,6 @@ export const DIAL_DEADLINE_MS = 5000;
 /** What a caller waits for a result when it names no deadline of its own. */
 export const REQUEST_DEADLINE_MS_DEFAULT = 30_000;
 export const REQUEST_DEADLINE_MS_MAX = 600_000;
+
+/** Version labels of a model, versions of a policy that names them, and parts of a split: more than anybody tells apart. */
+export const VERSIONS_NAMED_MAX = 64;

@@ -32,6 +32,7 @@ export const REASONS = {
   TOO_LARGE: facts(false, 'Something is larger than its limit.', 'Send less at once; the limit is named.'),
   MODEL_NOT_FOUND: facts(false, 'No model of this name is registered.', 'See the list of models.'),
   VERSION_NOT_FOUND: facts(false, 'The model has no such version.', 'See the versions of the model.'),
+  VERSION_NOT_AVAILABLE: facts(true, 'The version is not served now.', 'Wait until it is ready, or name another.'),
   LABEL_NOT_FOUND: facts(false, 'The model has no such version label.', 'See the labels of the model.'),
   SIGNATURE_NOT_FOUND: facts(false, 'The model has no such signature.', 'See the signatures of the model.'),
   MODEL_INVALID: facts(false, 'The files of the model cannot be served.', 'Repair the model; the field is named.'),

@@ -13,6 +13,7 @@ import {
   type DownMessage,
   type ModelInfo,
   type PlacementMessage,
+  type TrafficMessage,
   type UpMessage,
 } from './signaling.ts';
 
@@ -98,6 +99,16 @@ const placement: PlacementMessage = {
   reason: 'stage 1 has no node',
 };
 
+const traffic: TrafficMessage = {
+  type: 'traffic',
+  model: 'm',
+  latest: 1,
+  versions: [1, 2],
+  labels: { stable: 1 },
+  split: { stickyHeader: 'x-user', weights: [{ name: 'stable', version: 1, weight: 90 }] },
+  shadow: { version: 2, share: 0.5 },
+};
+
 const DOWN: { readonly [Type in DownMessage['type']]: Extract<DownMessage, { type: Type }> } = {
   welcome: {
     type: 'welcome',
@@ -127,6 +138,7 @@ const DOWN: { readonly [Type in DownMessage['type']]: Extract<DownMessage, { typ
   },
   signal: { type: 'signal', from: peerId('p2'), payload: ['any', { thing: 1 }] },
   placement,
+  traffic,
   'peer-left': { type: 'peer-left', peerId: peerId('p2'), code: 'PEER_UNRESPONSIVE' },
   refused: { type: 'refused', about: 'register', code: 'BAD_FRAME', reason: 'profile.name: Too big' },
   'shard-sources': { type: 'shard-sources', sources: [{ digest, peers: [peerId('p2')], isFetching: true }] },
@@ -138,6 +150,7 @@ const OPTIONAL: Readonly<Record<string, readonly string[]>> = {
   assignment: ['bytesDone', 'bytesTotal'],
   watch: ['label', 'mode'],
   placement: ['lingering', 'plan', 'code', 'reason'],
+  traffic: ['split', 'shadow'],
 };
 const directions = [
   ...Object.values(UP).map((example) => ({ way: 'up', type: example.type, schema: upMessageSchema, example })),
@@ -326,10 +339,25 @@ describe('watch', () => {
     weightBytes: 5,
   };
 
+  test('[SG20] traffic is told whole, within its limits', () => {
+    expect(parseWith(downMessageSchema, traffic, 'message')).toEqual(traffic);
+    const { split: _, shadow: __, ...plain } = traffic;
+    expect(parseWith(downMessageSchema, plain, 'message')).toEqual(plain);
+    for (const [wrong, path] of [
+      [{ shadow: { version: 2, share: 1.5 } }, 'shadow.share'],
+      [{ shadow: { version: 2, share: 0 } }, 'shadow.share'],
+      [{ split: { stickyHeader: 'x', weights: [] } }, 'split.weights'],
+      [{ split: { stickyHeader: 'x', weights: [{ name: 'a', version: 1, weight: 0 }] } }, 'split.weights.0.weight'],
+      [{ labels: { a: -1 } }, 'labels.a'],
+    ] as const) {
+      expect(() => parseWith(downMessageSchema, { ...traffic, ...wrong }, 'message')).toThrow(path);
+    }
+  });
+
   test('[SG9] the reply is the facts and the placement, or a reason', () => {
     for (const reply of [
-      { ok: true, info, placement },
-      { ok: true, info: { ...info, classNames: null }, placement },
+      { ok: true, info, placement, traffic },
+      { ok: true, info: { ...info, classNames: null }, placement, traffic: { ...traffic, latest: null } },
       { ok: false, code: 'MODEL_NOT_FOUND', reason: 'no model "m"' },
     ]) {
       expect(parseWith(watchReplySchema, reply, 'reply')).toEqual(reply);

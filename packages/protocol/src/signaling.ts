@@ -12,6 +12,7 @@ import {
   SHARD_SOURCES_MAX,
   SHARDS_PER_MESSAGE_MAX,
   SURVEYED_LAYERS_MAX,
+  VERSIONS_NAMED_MAX,
 } from './limits.ts';
 import { assignmentIdSchema, digestSchema, modelNameSchema, peerIdSchema, versionSchema } from './ids.ts';
 import { DTYPES, type Signature } from './tensor.ts';
@@ -332,6 +333,33 @@ export const placementSchema = z.strictObject({
 });
 export type PlacementMessage = z.infer<typeof placementSchema>;
 
+/**
+ * Which versions of a model can be asked for, and what requests that name none of them get. Told whole, so that all of it
+ * changes at once. What it names is served now, or was until a moment ago.
+ */
+export const trafficSchema = z.strictObject({
+  type: z.literal('traffic'),
+  model: modelNameSchema,
+  /** What a request that names neither version nor label gets; null while none is available. */
+  latest: z.nullable(versionSchema),
+  /** Those that are to stay. A version that is not among them is about to be withdrawn. */
+  versions: z.array(versionSchema).check(z.maxLength(4 * VERSIONS_NAMED_MAX)),
+  labels: z.record(text(128), versionSchema),
+  /** Shares of the requests that name neither version nor label; without it they all go to the latest. */
+  split: z.optional(
+    z.strictObject({
+      /** Requests with the same value of this header, in lower case, get the same version. */
+      stickyHeader: text(128),
+      weights: z
+        .array(z.strictObject({ name: text(128), version: versionSchema, weight: z.number().check(z.positive()) }))
+        .check(z.minLength(1), z.maxLength(VERSIONS_NAMED_MAX)),
+    }),
+  ),
+  /** A share of the model's requests that are repeated, for comparison, on another version. */
+  shadow: z.optional(z.strictObject({ version: versionSchema, share: z.number().check(z.positive(), z.maximum(1)) })),
+});
+export type TrafficMessage = z.infer<typeof trafficSchema>;
+
 /** A peer is gone for good; links to it may be dropped and its work given to others. */
 export const peerLeftSchema = z.strictObject({
   type: z.literal('peer-left'),
@@ -368,6 +396,7 @@ export const downMessageSchema = z.discriminatedUnion('type', [
   surveySchema,
   signalDownSchema,
   placementSchema,
+  trafficSchema,
   peerLeftSchema,
   refusedSchema,
   shardSourcesSchema,
@@ -401,7 +430,7 @@ export type ModelInfo = z.infer<typeof modelInfoSchema>;
 
 /** The acknowledgement of `watch`. */
 export const watchReplySchema = z.discriminatedUnion('ok', [
-  z.strictObject({ ok: z.literal(true), info: modelInfoSchema, placement: placementSchema }),
+  z.strictObject({ ok: z.literal(true), info: modelInfoSchema, placement: placementSchema, traffic: trafficSchema }),
   z.strictObject({ ok: z.literal(false), code: reasonCodeSchema, reason: text(2048) }),
 ]);
 export type WatchReply = z.infer<typeof watchReplySchema>;

@@ -261,6 +261,7 @@ export class NodeAgent implements ContributedNode {
       case 'signal':
       case 'placement':
       case 'shard-sources':
+      case 'traffic':
         return;
     }
   }
