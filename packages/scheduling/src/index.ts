@@ -31,3 +31,12 @@ export {
   type DispatchState,
   type Flight,
 } from './dispatch-state.ts';
+export {
+  namedVersions,
+  POLICY_DEFAULT,
+  trafficOf,
+  versionNamed,
+  versionRecords,
+  type VersionConfig,
+  type VersionPolicy,
+} from './version-traffic.ts';
