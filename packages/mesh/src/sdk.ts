@@ -11,6 +11,7 @@ import type {
   ReasonCode,
   StageTiming,
   TensorData,
+  TrafficMessage,
 } from '@shoal/protocol';
 
 /** A tensor of TensorFlow.js, known here only by its shape. */
@@ -35,7 +36,9 @@ export interface ConnectOptions {
 }
 
 export interface ModelOptions {
+  /** This version and no other. Without it and without a label the model follows the latest that is available. */
   readonly version?: number;
+  /** The version that this label stands for, also once it stands for another. */
   readonly label?: string;
   /** For each request of this model, 30,000 ms by default. */
   readonly deadlineMs?: number;
@@ -78,7 +81,9 @@ export interface Prediction<Tensor extends TensorData | TensorLike> {
   readonly microbatches: readonly MicrobatchTrace[];
 }
 
+/** A model. One that was asked for without a version changes its own; a request stays with the version it began on. */
 export interface MeshModel {
+  /** Of the version that the next request goes to. */
   readonly info: ModelInfo;
   /** The latest word on who serves it. */
   readonly placement: PlacementMessage;
@@ -109,6 +114,10 @@ export interface MeshModel {
     options?: StreamOptions,
   ): AsyncIterable<Prediction<Tensor>>;
   onPlacement(listener: (placement: PlacementMessage) => void): () => void;
+  /** What is in force among the model's versions: the latest, labels, split, shadow. */
+  readonly traffic: TrafficMessage;
+  /** The same model, on the version that it is now for as long as that is served; once it is withdrawn, on its successor. */
+  fixed(): MeshModel;
 }
 
 /** What this client has counted of one model version's traffic since it was first asked for. */

@@ -84,7 +84,10 @@ export function fakeConnect(served: boolean): (options: ConnectOptions) => Promi
         if (!served) throw new MeshError('NO_CAPACITY', `no node serves ${name} version 1`);
         return answer(name, input, turn);
       };
-      return {
+      const { version } = facts;
+      const fake: MeshModel = {
+        traffic: { type: 'traffic', model: name, latest: version, versions: [version], labels: {} },
+        fixed: () => fake,
         info: { ...facts, classNames: facts.classNames === null ? null : [...facts.classNames], rowsIndependent: true },
         placement: placementOf(name, served),
         predict: () => Promise.reject(new MeshError('INTERNAL', 'the fake traces every call')),
@@ -98,6 +101,7 @@ export function fakeConnect(served: boolean): (options: ConnectOptions) => Promi
         } as unknown as MeshModel['predictStreamTraced'],
         onPlacement: () => () => undefined,
       };
+      return fake;
     },
     on: () => () => undefined,
     figures: () => [],

@@ -6,6 +6,7 @@ import {
   type NamedTensors,
   type PlacementMessage,
   type TensorData,
+  type TrafficMessage,
 } from '@shoal/protocol';
 import { signatureOf } from '@shoal/sharding';
 import type {
@@ -23,13 +24,23 @@ import { predictStream } from './predict-stream.ts';
 
 const STREAM_IN_FLIGHT = 32;
 
+/** What a caller asked for, and the version that stands for it now. */
+export interface ModelMeaning {
+  /** The version for the next request. @throws MeshError LABEL_NOT_FOUND once a label stands for nothing */
+  current(): ModelClient;
+  /** The same, staying with the present version while it is served. */
+  fixed(): ModelMeaning;
+  traffic(): TrafficMessage;
+  /** Runs a request that began on this version. */
+  run(client: ModelClient, tensors: NamedTensors, options: PredictOptions): Promise<Outcome>;
+  /** Placements of what it means, as they come. Returns its own undoing. */
+  onPlacement(listener: (placement: PlacementMessage) => void): () => void;
+}
+
 export interface BoundModelParts {
-  readonly client: ModelClient;
+  readonly meaning: ModelMeaning;
   readonly options: ModelOptions;
   readonly tensors: TensorPort;
-  readonly run: (tensors: NamedTensors, options: PredictOptions) => Promise<Outcome>;
-  /** Placements of this model, as they come. Returns its own undoing. */
-  readonly onPlacement: (listener: (placement: PlacementMessage) => void) => () => void;
 }
 
 export class BoundModel implements MeshModel {
@@ -40,15 +51,23 @@ export class BoundModel implements MeshModel {
   }
 
   get info(): ModelInfo {
-    return this.#parts.client.info;
+    return this.#parts.meaning.current().info;
   }
 
   get placement(): PlacementMessage {
-    return this.#parts.client.placement;
+    return this.#parts.meaning.current().placement;
+  }
+
+  get traffic(): TrafficMessage {
+    return this.#parts.meaning.traffic();
+  }
+
+  fixed(): MeshModel {
+    return new BoundModel({ ...this.#parts, meaning: this.#parts.meaning.fixed() });
   }
 
   onPlacement(listener: (placement: PlacementMessage) => void): () => void {
-    return this.#parts.onPlacement(listener);
+    return this.#parts.meaning.onPlacement(listener);
   }
 
   async predict<Tensor extends TensorData | TensorLike>(
@@ -62,9 +81,11 @@ export class BoundModel implements MeshModel {
     input: ModelInput<Tensor>,
     options: PredictOptions = {},
   ): Promise<Prediction<Tensor>> {
-    const { tensors, areLike } = await this.#read(input, options.signature ?? DEFAULT_SIGNATURE);
+    const { meaning } = this.#parts;
+    const client = meaning.current();
+    const { tensors, areLike } = await this.#read(client.info, input, options.signature ?? DEFAULT_SIGNATURE);
     const deadlineMs = options.deadlineMs ?? this.#parts.options.deadlineMs;
-    const outcome = await this.#parts.run(tensors, deadlineMs === undefined ? options : { ...options, deadlineMs });
+    const outcome = await meaning.run(client, tensors, deadlineMs === undefined ? options : { ...options, deadlineMs });
     if (!areLike) return outcome as unknown as Prediction<Tensor>;
     const made = await Promise.all(
       Object.entries(outcome.outputs).map(
@@ -110,10 +131,11 @@ export class BoundModel implements MeshModel {
 
   /** The caller's input by name, in plain tensors, and whether it came as a library's tensors. */
   async #read(
+    info: ModelInfo,
     input: ModelInput<TensorData | TensorLike>,
     signatureName: string,
   ): Promise<{ tensors: NamedTensors; areLike: boolean }> {
-    const byName = this.#byName(input, signatureName);
+    const byName = this.#byName(info, input, signatureName);
     let areLike = false;
     const tensors: Record<string, TensorData> = {};
     for (const [name, value] of Object.entries(byName)) {
@@ -130,10 +152,11 @@ export class BoundModel implements MeshModel {
   }
 
   #byName(
+    info: ModelInfo,
     input: ModelInput<TensorData | TensorLike>,
     signatureName: string,
   ): Readonly<Record<string, TensorData | TensorLike>> {
-    const names = Object.keys(signatureOf(this.info, signatureName).inputs);
+    const names = Object.keys(signatureOf(info, signatureName).inputs);
     if (typeof input !== 'object' || input === null) {
       throw new MeshError('BAD_INPUT', `the input is ${String(input)}, expected tensors: ${names.join(', ')}`);
     }

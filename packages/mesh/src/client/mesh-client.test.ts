@@ -29,6 +29,7 @@ describe('models', () => {
   test('version and label are asked for as they were given', async () => {
     const { scene } = await joined();
     const asked: unknown[] = [];
+    scene.traffic = { latest: 1, versions: [3, 1, 0], labels: { stable: 3 } };
     scene.coordinator.onWatch = (_, message) => {
       asked.push(message);
       return scene.reply('m', message.version ?? 3);
@@ -63,11 +64,8 @@ describe('models', () => {
   test('versions of a model are served apart, each by its own placement', async () => {
     const { scene, model } = await joined();
     const other = scene.node('other');
-    scene.coordinator.onWatch = () => ({
-      ok: true,
-      info: scene.info('m', 2),
-      placement: scene.placement('m', 2, [other]),
-    });
+    scene.traffic = { latest: 1, versions: [2, 1], labels: {} };
+    scene.coordinator.onWatch = () => ({ ...scene.reply('m', 2), placement: scene.placement('m', 2, [other]) });
     const second = await scene.client.model('m', { version: 2 });
     await second.predict(pictures(1));
     await model.predict(pictures(1));
@@ -148,13 +146,13 @@ describe('the line to the coordinator', () => {
     const asked: unknown[] = [];
     scene.coordinator.onWatch = (_, message) => {
       asked.push(message);
-      return { ok: true, info: scene.info(message.model, 1), placement: scene.placement(message.model, 1, [other]) };
+      return { ...scene.reply(message.model, 1), placement: scene.placement(message.model, 1, [other]) };
     };
     scene.coordinator.restore(CLIENT);
     await scene.settle();
     expect(asked).toEqual([
-      { type: 'watch', model: 'm', version: 1 },
-      { type: 'watch', model: 'second', version: 1 },
+      { type: 'watch', model: 'm' },
+      { type: 'watch', model: 'second' },
     ]);
     expect(placements).toEqual([scene.placement('m', 1, [other])]);
     await model.predict(pictures(1));

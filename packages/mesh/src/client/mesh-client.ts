@@ -18,7 +18,8 @@ import { Links } from '../links.ts';
 import type { Mesh, MeshEvents, MeshModel, ModelFigures, ModelOptions, PredictOptions } from '../sdk.ts';
 import type { Signaling, Welcome } from '../signaling.ts';
 import type { TensorPort } from '../tensor-port.ts';
-import { BoundModel } from './bound-model.ts';
+import { BoundModel, type ModelMeaning } from './bound-model.ts';
+import { FollowedModels, type Followed } from './followed-models.ts';
 import { ModelClient, requestDeadlineMs, type Outcome } from './model-client.ts';
 import { NamedRequests } from './named-requests.ts';
 
@@ -42,6 +43,7 @@ export class MeshClient implements Mesh {
   readonly #placementEvents = createNanoEvents<Record<string, (placement: PlacementMessage) => void>>();
   /** By model key; one dispatcher per model version, however often it was asked for. */
   readonly #models = new Map<string, ModelClient>();
+  readonly #followed: FollowedModels;
   readonly #named: NamedRequests;
   readonly #closing = new AbortController();
 
@@ -50,6 +52,12 @@ export class MeshClient implements Mesh {
     this.peerId = parts.welcome.peerId;
     this.name = parts.welcome.mesh;
     this.#named = new NamedRequests(parts.clock);
+    this.#followed = new FollowedModels({
+      watch: (model, options) => this.#watch(model, options),
+      clients: () => [...this.#models.values()],
+      giveBack: (client) => this.#giveBack(client),
+      moved: (followed, placement) => this.#placementEvents.emit(followed.name, placement),
+    });
     this.#links = new Links(parts.transport, parts.clock, {
       opened: (link) => this.#events.emit('link', link.peer, 'open', null),
       message: (link, message, bodies) => this.#onLinkMessage(link, message, bodies),
@@ -75,14 +83,8 @@ export class MeshClient implements Mesh {
 
   async model(name: string, options: ModelOptions = {}): Promise<MeshModel> {
     const client = await this.#watch(name, options);
-    const { key } = client;
-    return new BoundModel({
-      client,
-      options,
-      tensors: this.#parts.tensors,
-      run: (tensors, predictOptions) => this.#run(client, tensors, predictOptions),
-      onPlacement: (listener) => this.#placementEvents.on(key, listener),
-    });
+    const meaning = options.version === undefined ? this.#follow(options.label, client) : this.#versionOf(client);
+    return new BoundModel({ meaning, options, tensors: this.#parts.tensors });
   }
 
   figures(): readonly ModelFigures[] {
@@ -117,7 +119,8 @@ export class MeshClient implements Mesh {
       },
     );
     if (!reply.ok) throw new MeshError(reply.code, reply.reason);
-    const { info, placement } = reply;
+    const { info, placement, traffic } = reply;
+    this.#followed.take(traffic);
     const known = this.#models.get(modelKey(info.model, info.version));
     if (known !== undefined) {
       this.#place(placement);
@@ -128,9 +131,78 @@ export class MeshClient implements Mesh {
     return client;
   }
 
+  /** A version and no other. */
+  #versionOf(client: ModelClient): ModelMeaning {
+    const { key, info } = client;
+    this.#followed.keep(client);
+    const meaning: ModelMeaning = {
+      current: () => client,
+      fixed: () => meaning,
+      traffic: () => this.#followed.traffic(info.model),
+      run: (_client, tensors, options) => this.#run(key, options, () => client.run(tensors, options)),
+      onPlacement: (listener) => this.#placementEvents.on(key, listener),
+    };
+    return meaning;
+  }
+
+  /** Whatever version the latest, or the label, is when a request begins. */
+  #follow(label: string | undefined, found: ModelClient): ModelMeaning {
+    const followed = this.#followed.follow(label, found);
+    const current = (): ModelClient => {
+      if (followed.error !== null) throw followed.error;
+      return followed.client;
+    };
+    const meaning: Omit<ModelMeaning, 'current' | 'fixed'> = {
+      traffic: () => this.#followed.traffic(followed.model),
+      run: (client, tensors, options) =>
+        this.#run(followed.name, options, () => this.#runFollowing(followed, client, tensors, options)),
+      onPlacement: (listener) => this.#placementEvents.on(followed.name, listener),
+    };
+    return {
+      ...meaning,
+      current,
+      fixed: () => {
+        const client = current();
+        const isKnown = (): boolean => this.#models.get(client.key) === client;
+        const fixed: ModelMeaning = { ...meaning, current: () => (isKnown() ? client : current()), fixed: () => fixed };
+        return fixed;
+      },
+    };
+  }
+
+  /** A version that is withdrawn under a request costs time, not the request: it starts again on the one that took over. */
+  async #runFollowing(
+    followed: Followed,
+    client: ModelClient,
+    tensors: NamedTensors,
+    options: PredictOptions,
+  ): Promise<Outcome> {
+    const { clock } = this.#parts;
+    const startedAtMs = clock.nowMs();
+    try {
+      return await client.run(tensors, options);
+    } catch (error) {
+      const { code } = MeshError.from(error);
+      const deadlineMs = requestDeadlineMs(options) - (clock.nowMs() - startedAtMs);
+      if (code !== 'VERSION_NOT_FOUND' || followed.client === client || deadlineMs <= 0) throw error;
+      return await followed.client.run(tensors, { ...options, deadlineMs });
+    } finally {
+      this.#followed.release(followed.model);
+    }
+  }
+
+  /** This client has no more use for a version that is about to go. */
+  #giveBack(client: ModelClient): void {
+    const { model, version } = client.info;
+    this.#models.delete(client.key);
+    client.close();
+    this.#parts.signaling.send({ type: 'unwatch', model, version });
+  }
+
   /** The coordinator is back, perhaps with no memory of this client. */
   async #watchAgain(): Promise<void> {
-    for (const client of [...this.#models.values()]) {
+    const answered = await this.#followed.again();
+    for (const client of [...this.#models.values()].filter((each) => !answered.has(each))) {
       const { info } = client;
       try {
         await this.#watch(info.model, { version: info.version });
@@ -146,19 +218,22 @@ export class MeshClient implements Mesh {
 
   #place(placement: PlacementMessage): void {
     const key = modelKey(placement.model, placement.version);
-    this.#models.get(key)?.setPlacement(placement);
+    const client = this.#models.get(key);
+    client?.setPlacement(placement);
     this.#placementEvents.emit(key, placement);
+    if (client === undefined) return;
+    for (const { name } of this.#followed.meaning(client)) this.#placementEvents.emit(name, placement);
   }
 
-  async #run(client: ModelClient, tensors: NamedTensors, options: PredictOptions): Promise<Outcome> {
-    if (options.requestId === undefined) return client.run(tensors, options);
+  async #run(model: string, options: PredictOptions, start: () => Promise<Outcome>): Promise<Outcome> {
+    if (options.requestId === undefined) return start();
     const call = {
       id: parseRequestId(options.requestId),
-      model: client.key,
+      model,
       deadlineMs: requestDeadlineMs(options),
       signal: options.signal,
     };
-    return this.#named.run(call, () => client.run(tensors, options));
+    return this.#named.run(call, start);
   }
 
   #onLinkMessage(link: Link, message: ChannelMessage, bodies: readonly Uint8Array[]): void {
@@ -170,6 +245,8 @@ export class MeshClient implements Mesh {
   #onSignaling(message: DownMessage): void {
     if (message.type === 'placement') {
       this.#place(message);
+    } else if (message.type === 'traffic') {
+      this.#followed.take(message);
     } else if (message.type === 'peer-left') {
       this.#onPeerLeft(message.peerId, new MeshError(message.code, `node ${message.peerId} is gone`));
     } else if (message.type === 'ping') {

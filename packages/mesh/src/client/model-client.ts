@@ -111,6 +111,11 @@ export class ModelClient {
     };
   }
 
+  /** Whether requests are under way. */
+  get isBusy(): boolean {
+    return this.#pending.size > 0;
+  }
+
   setPlacement(placement: PlacementMessage): void {
     this.#placement = placement;
     const { code, reason, rowsMax } = placement;

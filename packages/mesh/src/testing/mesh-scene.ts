@@ -16,6 +16,7 @@ import {
   type ResumeMessage,
   type Signature,
   type TensorData,
+  type TrafficMessage,
   type WatchReply,
   type WorkMessage,
 } from '@shoal/protocol';
@@ -203,9 +204,15 @@ export class MeshScene {
   readonly client: MeshClient;
   readonly #nodes: ScriptedNode[] = [];
   readonly #epoch = 1;
+  /** What the coordinator says of every model's versions. */
+  traffic: Omit<TrafficMessage, 'type' | 'model'> = { latest: 1, versions: [1], labels: {} };
 
   constructor() {
-    this.coordinator.onWatch = (_, { model, version = 1 }) => this.reply(model, version);
+    this.coordinator.onWatch = (_, { model, version, label }) => {
+      const meant = label === undefined ? (version ?? this.traffic.latest ?? 1) : this.traffic.labels[label];
+      if (meant !== undefined) return this.reply(model, meant);
+      return { ok: false, code: 'LABEL_NOT_FOUND', reason: `model ${model} has no version label "${label}"` };
+    };
     this.client = new MeshClient({
       signaling: this.signaling,
       welcome: this.coordinator.welcome(CLIENT),
@@ -247,12 +254,20 @@ export class MeshScene {
   }
 
   reply(model: string, version: number): WatchReply {
-    return { ok: true, info: this.info(model, version), placement: this.placement(model, version) };
+    const traffic: TrafficMessage = { type: 'traffic', model, ...this.traffic };
+    return { ok: true, info: this.info(model, version), placement: this.placement(model, version), traffic };
   }
 
   /** Tells the client who serves now. */
   place(nodes: readonly ScriptedNode[], model = 'm'): Promise<void> {
     this.coordinator.tell(CLIENT, this.placement(model, 1, nodes));
+    return this.settle();
+  }
+
+  /** Tells the client which versions are in force now. */
+  direct(traffic: Partial<Omit<TrafficMessage, 'type' | 'model'>>, model = 'm'): Promise<void> {
+    this.traffic = { ...this.traffic, ...traffic };
+    this.coordinator.tell(CLIENT, { type: 'traffic', model, ...this.traffic });
     return this.settle();
   }
 
