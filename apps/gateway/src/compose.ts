@@ -1,7 +1,7 @@
 /** The gateway put together. */
 import { availableParallelism } from 'node:os';
 import type { AddressInfo } from 'node:net';
-import { systemClock } from '@shoal/base/system';
+import { systemClock, systemRandom } from '@shoal/base/system';
 import type { Mesh } from '@shoal/mesh/client';
 import { Batcher } from './batching/batcher.ts';
 import { BodyBudget } from './body-budget.ts';
@@ -15,6 +15,8 @@ import type { ModelDirectory } from './model-directory.ts';
 import { ModelHandles } from './model-handles.ts';
 import { RestApi } from './rest-api.ts';
 import { createServer } from './server.ts';
+import { Shadowing } from './traffic/shadowing.ts';
+import type { ShadowComparison } from './traffic/shadow-record.ts';
 
 const MIB = 1024 * 1024;
 /** Room for twenty pictures of 224x224x3 as JSON. */
@@ -53,6 +55,8 @@ export interface Gateway {
   readonly restUrl: string;
   /** Such as `127.0.0.1:8500`; null without gRPC. */
   readonly grpcAddress: string | null;
+  /** How shadow versions have done beside those that answered, since the start. */
+  comparisons(): ShadowComparison[];
   /** Takes no new requests, ends those under way with their results, then closes. */
   close(): Promise<void>;
 }
@@ -61,17 +65,18 @@ export interface Gateway {
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { mesh, models, host, restPort, cors = false } = options;
   const { bodyBytesMax = BODY_BYTES_MAX, timeoutMs = TIMEOUT_MS } = options;
-  const handles = new ModelHandles(mesh, systemClock);
+  const handles = new ModelHandles(mesh, systemRandom);
   const decoder = new DecodePool(Math.min(DECODE_THREADS_MAX, Math.max(1, availableParallelism() - 1)));
   const budget = new BodyBudget(BODIES_HELD_MAX * bodyBytesMax);
   const clock = systemClock;
-  const metrics = new GatewayMetrics({ mesh, queues: () => inference.depths() });
-  const inference = new Batcher({
+  const metrics = new GatewayMetrics({ mesh, queues: () => batcher.depths() });
+  const batcher = new Batcher({
     clock,
     unbatched: unbatched((model, prediction) => metrics.predicted(model, prediction)),
     onPrediction: (model, prediction) => metrics.predicted(model, prediction),
     onBatch: (model, threadPoolName, batch) => metrics.batched(model, threadPoolName, batch),
   });
+  const inference = new Shadowing({ inference: batcher, handles, clock, random: systemRandom });
   const api = new RestApi({
     mesh,
     handles,
@@ -93,6 +98,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     await Promise.all([app.close(), grpc?.close()]);
     clearTimeout(force);
     inference.close();
+    batcher.close();
     handles.close();
     await decoder.close();
   };
@@ -124,6 +130,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   return {
     restUrl: `http://${authority}:${port}`,
     grpcAddress: grpc === null ? null : `${authority}:${grpc.port}`,
+    comparisons: () => inference.comparisons(),
     close,
   };
 }

@@ -1,42 +1,63 @@
 /**
  * Models as the gateway holds them: asked of the coordinator once, then kept, so that a request for a known model
- * goes straight to the nodes. What "latest" or a label stands for is asked anew behind the scenes, at most once a
- * second and only while requests come, and the answer is used from the next request on.
+ * goes straight to the nodes. What "latest" or a label stands for follows the coordinator's word by itself (SDK).
  */
-import type { Clock } from '@shoal/base';
+import type { Random } from '@shoal/base';
 import type { Mesh, MeshModel } from '@shoal/mesh/client';
 import { MeshError, modelNameSchema, versionSchema } from '@shoal/protocol';
 import { RestError } from './rest-answer.ts';
 import type { ModelSpec } from './route.ts';
-
-/** How old the meaning of "latest" or a label may grow: TensorFlow Serving polls its folder as often. */
-const MEANING_AGE_MS = 1000;
+import { choosePart } from './traffic/choose-part.ts';
 
 interface Handle {
   readonly model: MeshModel;
   readonly unsubscribe: () => void;
-  checkedAtMs: number;
-  isChecking: boolean;
 }
 
 export class ModelHandles {
   readonly #mesh: Mesh;
-  readonly #clock: Clock;
+  readonly #random: Random;
   readonly #handles = new Map<string, Handle>();
   readonly #lookups = new Map<string, Promise<MeshModel>>();
 
-  constructor(mesh: Mesh, clock: Clock) {
+  constructor(mesh: Mesh, random: Random) {
     this.#mesh = mesh;
-    this.#clock = clock;
+    this.#random = random;
   }
 
-  /** @throws RestError in TensorFlow Serving's words for what does not exist, MeshError for the rest */
+  /**
+   * The model on the version that is meant now: a request that begins with it ends with it.
+   * @throws RestError in TensorFlow Serving's words for what does not exist, MeshError for the rest
+   */
   async get(spec: ModelSpec): Promise<MeshModel> {
     const key = keyOf(spec);
-    const handle = this.#handles.get(key);
-    if (handle === undefined) return this.#look(key, spec);
-    this.#refresh(key, spec, handle);
-    return handle.model;
+    try {
+      return (this.#handles.get(key)?.model ?? (await this.#look(key, spec))).fixed();
+    } catch (error) {
+      if (!(error instanceof MeshError)) throw error;
+      // The label stands for nothing any more.
+      this.#drop(key);
+      throw isGone(error) ? notFound(spec, error) : error;
+    }
+  }
+
+  /**
+   * The model for one inference request: as `get`, but one that names neither version nor label goes where the model's
+   * split, if it has one, sends it: by the request's sticky key, else by chance. A request that begins with it ends with it.
+   * @param header a header of the request (REST) or entry of its metadata (gRPC), by its name in lower case
+   */
+  async chooseVersion(spec: ModelSpec, header: (name: string) => string | undefined): Promise<MeshModel> {
+    const model = await this.get(spec);
+    const { split } = model.traffic;
+    if (split === undefined || spec.version !== undefined || spec.label !== undefined) return model;
+    const part = choosePart(split.weights, header(split.stickyHeader) ?? this.#random.id());
+    if (part === undefined || part.version === model.info.version) return model;
+    try {
+      return await this.get({ name: spec.name, version: part.version });
+    } catch {
+      // Withdrawn a moment ago: the latest answers for it.
+      return model;
+    }
   }
 
   /** Forgets every model. */
@@ -63,36 +84,10 @@ export class ModelHandles {
     // The coordinator takes other names for a breach of the protocol.
     if (!modelNameSchema.safeParse(name).success) throw notFound(spec);
     if (version !== undefined && !versionSchema.safeParse(version).success) throw notFound(spec);
-    try {
-      return await this.#mesh.model(name, {
-        ...(version === undefined ? {} : { version }),
-        ...(label === undefined ? {} : { label }),
-      });
-    } catch (error) {
-      const meshError = MeshError.from(error);
-      throw isGone(meshError) ? notFound(spec, meshError) : meshError;
-    }
-  }
-
-  #refresh(key: string, spec: ModelSpec, handle: Handle): void {
-    const nowMs = this.#clock.nowMs();
-    if (spec.version !== undefined || handle.isChecking || nowMs - handle.checkedAtMs < MEANING_AGE_MS) return;
-    handle.isChecking = true;
-    handle.checkedAtMs = nowMs;
-    this.#ask(spec)
-      .then(
-        (model) => {
-          // The same version again: the handle at hand is as good.
-          if (model.info.version !== handle.model.info.version) this.#keep(key, model);
-        },
-        (error: unknown) => {
-          // Without the coordinator, nodes still serve the version known.
-          if (error instanceof RestError) this.#drop(key);
-        },
-      )
-      .finally(() => {
-        handle.isChecking = false;
-      });
+    return this.#mesh.model(name, {
+      ...(version === undefined ? {} : { version }),
+      ...(label === undefined ? {} : { label }),
+    });
   }
 
   #keep(key: string, model: MeshModel): void {
@@ -100,7 +95,7 @@ export class ModelHandles {
     const unsubscribe = model.onPlacement(({ code }) => {
       if (code === 'MODEL_NOT_FOUND' || code === 'VERSION_NOT_FOUND') this.#drop(key);
     });
-    this.#handles.set(key, { model, unsubscribe, checkedAtMs: this.#clock.nowMs(), isChecking: false });
+    this.#handles.set(key, { model, unsubscribe });
   }
 
   #drop(key: string): void {

@@ -91,7 +91,8 @@ export class RestApi {
     counted: CountedRequest,
   ): Promise<RestAnswer> {
     const { handles, decoder, inference, budget, bodyBytesMax, timeoutMs } = this.#parts;
-    const model = await this.#inTime(handles.get(spec), signal);
+    const header = (name: string): string | undefined => request.headers[name]?.toString();
+    const model = await this.#inTime(handles.chooseVersion(spec, header), signal);
     counted.model(model.info.model);
     const account = budget.open();
     // Whatever ends the wait ends the work.

@@ -18,8 +18,11 @@ export interface ModelConfig {
 }
 
 /**
- * Makes these models, and no others, the ones that are served.
- * @throws MeshError with what cannot be done, and why
+ * Makes these models, and no others, the ones that are served, in place of what was in force: all of it or, on an error,
+ * nothing; it holds until the coordinator's own configuration is reloaded or it starts anew. Settles once it is accepted:
+ * versions are loaded afterwards, and what they replace is served until then.
+ * @throws MeshError with what cannot be done, and why: MODEL_NOT_FOUND for a model without a folder; VERSION_NOT_AVAILABLE
+ * for a label of a version that is not served now, with TensorFlow Serving's text as its reason
  */
 export type ReloadModels = (models: readonly ModelConfig[]) => Promise<void>;
 

@@ -8,16 +8,9 @@ import {
   type ReasonCode,
   type Signature,
   type TensorData,
+  type TrafficMessage,
 } from '@shoal/protocol';
-import type {
-  Mesh,
-  MeshModel,
-  ModelFigures,
-  ModelInput,
-  ModelOptions,
-  Prediction,
-  PredictOptions,
-} from '@shoal/mesh/client';
+import type { Mesh, MeshModel, ModelFigures, ModelOptions, Prediction, PredictOptions } from '@shoal/mesh/client';
 import type { ModelStatus } from '../model-directory.ts';
 
 interface ToyModel {
@@ -42,6 +35,8 @@ export interface ToyMesh extends Mesh {
   remove(model: string, version: number): void;
   /** Takes all labels away. */
   dropLabels(): void;
+  /** Says what is in force among the versions of `half_plus_two`, besides what follows from its labels. */
+  direct(traffic: Pick<TrafficMessage, 'split' | 'shadow'>): void;
   /** From now on no question to the coordinator is answered. */
   loseCoordinator(): void;
 }
@@ -250,6 +245,7 @@ class ToyMeshClient implements ToyMesh {
   cancelled = 0;
   underWay = 0;
   #isLost = false;
+  #directed: Pick<TrafficMessage, 'split' | 'shadow'> = {};
   #models = toyModels();
   readonly #listeners = new Set<(placement: PlacementMessage) => void>();
 
@@ -280,6 +276,10 @@ class ToyMeshClient implements ToyMesh {
     this.#models = this.#models.map((model) => ({ ...model, labels: [] }));
   }
 
+  direct(traffic: Pick<TrafficMessage, 'split' | 'shadow'>): void {
+    this.#directed = traffic;
+  }
+
   loseCoordinator(): void {
     this.#isLost = true;
   }
@@ -287,20 +287,41 @@ class ToyMeshClient implements ToyMesh {
   model(name: string, { version, label }: ModelOptions = {}): Promise<MeshModel> {
     this.lookups++;
     if (this.#isLost) return Promise.reject(new MeshError('COORDINATOR_LOST'));
-    const versions = this.#models
-      .filter((model) => model.info.model === name)
-      .sort((a, b) => b.info.version - a.info.version);
-    if (versions.length === 0) return Promise.reject(new MeshError('MODEL_NOT_FOUND'));
-    if (label !== undefined) {
-      const labelled = versions.find((model) => model.labels.includes(label));
-      return labelled === undefined
-        ? Promise.reject(new MeshError('LABEL_NOT_FOUND'))
-        : Promise.resolve(this.#handle(labelled));
+    const resolve = (): ToyModel => {
+      const versions = this.#versions(name);
+      const [newest] = versions;
+      if (newest === undefined) throw new MeshError('MODEL_NOT_FOUND');
+      const isMeant = (model: ToyModel): boolean =>
+        label === undefined ? model.info.version === (version ?? newest.info.version) : model.labels.includes(label);
+      const found = versions.find(isMeant);
+      if (found !== undefined) return found;
+      throw new MeshError(label === undefined ? 'VERSION_NOT_FOUND' : 'LABEL_NOT_FOUND');
+    };
+    try {
+      const found = resolve();
+      return Promise.resolve(this.#handle(version === undefined ? resolve : () => found));
+    } catch (error) {
+      return Promise.reject(MeshError.from(error));
     }
-    const found = version === undefined ? versions[0] : versions.find((model) => model.info.version === version);
-    return found === undefined
-      ? Promise.reject(new MeshError('VERSION_NOT_FOUND'))
-      : Promise.resolve(this.#handle(found));
+  }
+
+  /** Newest first. */
+  #versions(name: string): ToyModel[] {
+    return this.#models.filter(({ info: { model } }) => model === name).sort((a, b) => b.info.version - a.info.version);
+  }
+
+  #traffic(model: string): TrafficMessage {
+    const versions = this.#versions(model);
+    return {
+      type: 'traffic',
+      model,
+      latest: versions[0]?.info.version ?? null,
+      versions: versions.map(({ info: { version } }) => version),
+      labels: Object.fromEntries(
+        versions.flatMap(({ labels, info: { version } }) => labels.map((label) => [label, version])),
+      ),
+      ...(model === 'half_plus_two' ? this.#directed : {}),
+    };
   }
 
   on(): () => void {
@@ -315,10 +336,12 @@ class ToyMeshClient implements ToyMesh {
     return Promise.resolve();
   }
 
-  #handle(toy: ToyModel): MeshModel {
-    const { model, version } = toy.info;
+  #handle(meant: () => ToyModel): MeshModel {
+    const { model } = meant().info;
+    const traffic = (): TrafficMessage => this.#traffic(model);
     const predictTraced = async (input: unknown, options: PredictOptions = {}): Promise<Prediction<TensorData>> => {
       const inputs = input as NamedTensors;
+      const toy = meant();
       checkShapes(toy.info.signatures[options.signature ?? 'serving_default'], inputs);
       const cancel = (): void => void this.cancelled++;
       options.signal?.addEventListener('abort', cancel);
@@ -332,21 +355,32 @@ class ToyMeshClient implements ToyMesh {
       }
     };
     return {
-      info: toy.info,
-      placement: { type: 'placement', model, version, epoch: 1, stages: [] },
+      get info() {
+        return meant().info;
+      },
+      get placement(): PlacementMessage {
+        return { type: 'placement', model, version: meant().info.version, epoch: 1, stages: [] };
+      },
+      get traffic() {
+        return traffic();
+      },
+      fixed: () => {
+        const toy = meant();
+        return this.#handle(() => toy);
+      },
       predictTraced: predictTraced as MeshModel['predictTraced'],
       predict: () => Promise.reject(new MeshError('INTERNAL', 'the gateway wants outputs by name')),
-      predictStream: (_inputs: Iterable<ModelInput<TensorData>>) => {
+      predictStream: () => {
         throw new MeshError('INTERNAL', 'the gateway sends one request at a time');
       },
-      predictStreamTraced: (_inputs: Iterable<ModelInput<TensorData>>) => {
+      predictStreamTraced: () => {
         throw new MeshError('INTERNAL', 'the gateway sends one request at a time');
       },
       onPlacement: (listener) => {
         this.#listeners.add(listener);
         return () => this.#listeners.delete(listener);
       },
-    } as MeshModel;
+    } satisfies MeshModel;
   }
 }
 
