@@ -2,14 +2,14 @@
 import { access, constants, mkdir } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
-import { startGateway, type Gateway } from '@shoal/gateway';
+import { startGateway, type Gateway, type ReloadModels } from '@shoal/gateway';
 import { connect, type Mesh } from '@shoal/mesh/client';
 import { prepareSampleModels, samplePictures } from '@shoal/samples';
 import { startCoordinator, type Coordinator } from '@shoal/signaling';
 import { startEmbeddedNodes, type EmbeddedNodes } from './embedded-nodes.ts';
 import { UsageError } from './flags.ts';
 import type { ServeOptions } from './options.ts';
-import { modelStatus } from './model-directory.ts';
+import { modelConfig } from './model-config.ts';
 import { ensurePages } from './pages.ts';
 
 const DAY_SECONDS = 24 * 3600;
@@ -61,6 +61,7 @@ export async function startShoal(options: ServeOptions, log: (line: string) => v
     closing.push(() => mesh.close());
     const gateway = await openGateway(mesh, coordinator, options);
     closing.push(() => gateway.close());
+    coordinator.versions.compareBy(() => gateway.comparisons());
     return { coordinator, gateway, links: await linksOf(options, coordinator, gateway), close };
   } catch (error) {
     await close();
@@ -104,9 +105,11 @@ function openGateway(
   coordinator: Coordinator,
   { host, restPort, grpcPort }: ServeOptions,
 ): Promise<Gateway> {
-  const models = async () => coordinator.models().map(modelStatus);
+  const { versions } = coordinator;
+  const models = async () => versions.versions();
+  const reload: ReloadModels = (configs) => versions.supersede(configs.map(modelConfig));
   const flagOf = (port: number): string => (port === grpcPort ? `--grpc-port ${port}` : `--rest-port ${port}`);
-  return clearly(flagOf, () => startGateway({ mesh, host, restPort, grpcPort, models }));
+  return clearly(flagOf, () => startGateway({ mesh, host, restPort, grpcPort, models, reload }));
 }
 
 async function linksOf({ host }: ServeOptions, coordinator: Coordinator, gateway: Gateway): Promise<Shoal['links']> {

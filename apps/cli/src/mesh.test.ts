@@ -11,7 +11,6 @@ import { connect, type Mesh, type TensorData } from '@shoal/mesh/client';
 import { contribute, type ContributedNode } from '@shoal/mesh/node';
 import { startCoordinator, type Coordinator } from '@shoal/signaling';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { modelStatus } from './model-directory.ts';
 
 const SAMPLES = fileURLToPath(new URL('../../../samples/models', import.meta.url));
 
@@ -64,7 +63,7 @@ beforeAll(async () => {
     mesh,
     host: '127.0.0.1',
     restPort: 0,
-    models: async () => coordinator.models().map(modelStatus),
+    models: async () => coordinator.versions.versions(),
   });
 });
 

@@ -8,7 +8,6 @@ import { connect, type Mesh } from '@shoal/mesh/client';
 import { contribute, type ContributedNode } from '@shoal/mesh/node';
 import { startCoordinator, type Coordinator } from '@shoal/signaling';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { modelStatus } from './model-directory.ts';
 
 const file = (path: string): Promise<string> =>
   readFile(fileURLToPath(new URL(`../../../${path}`, import.meta.url)), 'utf8');
@@ -45,7 +44,7 @@ beforeAll(async () => {
     mesh,
     host: '127.0.0.1',
     restPort: 0,
-    models: async () => coordinator.models().map(modelStatus),
+    models: async () => coordinator.versions.versions(),
   });
   await post('half_plus_two:predict', '{"instances": [1.0, 2.0, 5.0]}');
   await post('half_plus_two:predict', '{"instances": [1.0]}');

@@ -10,7 +10,6 @@ import { startCoordinator, type Coordinator } from '@shoal/signaling';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { nodeExecutor } from '../../../packages/runtime/src/adapters/node-executor.ts';
 import { readModel } from '../../../packages/sharding/src/graph/read-model.ts';
-import { modelStatus } from './model-directory.ts';
 
 const SENTENCES = ['How old are you?', 'What is your age?', 'Will it snow tomorrow?'];
 
@@ -150,7 +149,7 @@ beforeAll(async () => {
     nodes.push(await contribute({ invite, url: coordinator.url, name, backend: 'wasm', cacheFolder }));
   }
   mesh = await connect({ url: coordinator.url, token: await coordinator.invite('client', 60) });
-  const models = async () => coordinator.models().map(modelStatus);
+  const models = async () => coordinator.versions.versions();
   gateway = await startGateway({ mesh, host: '127.0.0.1', restPort: 0, models });
   await served('whole', 'cut', 'sentence_encoder', 'encoder_in_three');
 }, 120_000);

@@ -1,5 +1,6 @@
 /** What the API shows of the mesh: plain records, made for reading. */
 import { placementOf, type ClusterState } from '@shoal/scheduling';
+import type { ReasonCode } from '@shoal/protocol';
 import type { Repository } from './repository.ts';
 import type { ShardTracker } from './shard-tracker.ts';
 
@@ -95,4 +96,19 @@ export function modelViews(state: ClusterState, repository: Repository) {
     classNames: null,
   }));
   return [...served, ...refused];
+}
+
+/** Models that have no version which is served now, and what they wait for. */
+export function unreadyModels(
+  state: ClusterState,
+  repository: Repository,
+): { readonly model: string; readonly version: number; readonly code: ReasonCode; readonly reason: string }[] {
+  const views = modelViews(state, repository);
+  const ready = new Set(views.filter((view) => view.state === 'served').map(({ model }) => model));
+  const names = [...new Set(views.map(({ model }) => model))].filter((model) => !ready.has(model));
+  return names.flatMap((name) => {
+    const newest = views.filter(({ model }) => model === name).sort((a, b) => b.version - a.version)[0];
+    const { version = 0, code = null, reason = null } = newest ?? {};
+    return code === null ? [] : [{ model: name, version, code, reason: reason ?? code }];
+  });
 }

@@ -2,16 +2,18 @@
 import { mkdir } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { MeshError, RELAY_PACKET_BYTES_MAX, type Role } from '@shoal/protocol';
-import { placementOf, type ClusterTiming } from '@shoal/scheduling';
+import type { ClusterTiming } from '@shoal/scheduling';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
 import { Server } from 'socket.io';
 import { Admission } from './admission.ts';
-import { modelViews } from './admin-views.ts';
+import { modelViews, unreadyModels } from './admin-views.ts';
 import { createHttp, type SamplePicture } from './http.ts';
 import { Hub, type HubParts } from './hub.ts';
 import { createMetrics } from './metrics.ts';
 import { Repository } from './repository.ts';
 import { loadSigningKeys } from './state-folder.ts';
+import { VersionAdmin } from './version-admin.ts';
+import { VersionDirector } from './version-director.ts';
 
 const REPOSITORY_POLL_MS = 1000;
 /** Handshakes of one address: a classroom behind one router joins at once, a guesser of invites does not get far. */
@@ -43,6 +45,8 @@ export interface Coordinator {
   invite(role: Role, seconds: number): Promise<string>;
   /** What is served, what is not, and why. */
   models(): ReturnType<typeof modelViews>;
+  /** Versions, labels, split and shadow of models: to see and to change. */
+  readonly versions: VersionAdmin;
   readiness(): { readonly ready: boolean; readonly reasons: readonly string[] };
   close(): Promise<void>;
 }
@@ -59,20 +63,15 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     () => hub.state,
     () => hub.shards.copiesMax(),
   );
-  const repository = new Repository(modelsFolder, {
-    added: (version) => {
-      log(`model ${version.manifest.model} version ${version.manifest.version} is registered`);
-      hub.addModel(version);
-    },
-    removed: (key) => {
-      log(`model ${key} is withdrawn`);
-      hub.removeModel(key);
-    },
-    refused: ({ model, version, error }) => log(`model ${model} version ${version} is refused: ${error.message}`),
-  });
+  const repository = new Repository(modelsFolder, ({ model, version, error }) =>
+    log(`model ${model} version ${version} is refused: ${error.message}`),
+  );
+  const director = new VersionDirector({ repository, mesh: () => hub, nowMs: () => performance.now(), log });
+  const versions = new VersionAdmin({ repository, director, mesh: () => hub, log });
   const app = await createHttp({
     admission,
     repository,
+    versions,
     metrics,
     mesh,
     pagesFolder,
@@ -107,7 +106,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const hub: Hub = new Hub({
     io,
     admission,
-    repository,
+    director,
     metrics,
     mesh: mesh.name,
     timing: options.timing,
@@ -116,6 +115,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   });
   try {
     await repository.scan();
+    director.update();
     await app.listen({ host, port });
   } catch (error) {
     await hub.close();
@@ -123,7 +123,10 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     throw error;
   }
   const poll = setInterval(() => {
-    repository.scan().catch((error: unknown) => log(`looking for models failed: ${MeshError.from(error).message}`));
+    repository.scan().then(
+      () => director.update(),
+      (error: unknown) => log(`looking for models failed: ${MeshError.from(error).message}`),
+    );
   }, REPOSITORY_POLL_MS);
   const { port: boundPort } = app.server.address() as AddressInfo;
   const shownHost = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
@@ -132,14 +135,10 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     url: `${https === undefined ? 'http' : 'https'}://${shownHost}:${boundPort}`,
     invite: (role, seconds) => admission.invite(role, seconds),
     models: () => modelViews(hub.state, repository),
+    versions,
     readiness: () => {
-      const unserved = [...hub.state.models.keys()]
-        .map((key) => placementOf(hub.state, key))
-        .filter(({ code }) => code !== undefined);
-      return {
-        ready: unserved.length === 0,
-        reasons: unserved.map(({ model, reason }) => `${model}: ${reason ?? ''}`),
-      };
+      const reasons = unreadyModels(hub.state, repository).map(({ model, reason }) => `${model}: ${reason}`);
+      return { ready: reasons.length === 0, reasons };
     },
     close: async () => {
       clearInterval(poll);

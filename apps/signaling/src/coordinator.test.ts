@@ -1,6 +1,6 @@
 /** The coordinator as peers and programs meet it: over real HTTP and real sockets. */
 import { createHash } from 'node:crypto';
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -151,6 +151,7 @@ describe('the admin API', () => {
     ['/api/v1/nodes', ['admin']],
     ['/api/v1/clients', ['admin']],
     ['/api/v1/placement', ['admin']],
+    ['/api/v1/models/digits', ['admin']],
   ] as const;
 
   test('is closed without a token, with an altered or expired one, and to other roles', async () => {
@@ -186,6 +187,83 @@ describe('the admin API', () => {
     ]) {
       expect((await post(body)).status).toBe(400);
     }
+  });
+});
+
+describe('versions over the API', () => {
+  const call = async (method: string, path: string, body?: unknown): Promise<Response> =>
+    fetch(`${coordinator.url}/api/v1/${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${await coordinator.invite('admin', 60)}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+
+  test('are closed to other roles, for reading and for changing', async () => {
+    const authorization = `Bearer ${await coordinator.invite('client', 60)}`;
+    for (const [method, path] of [
+      ['GET', 'models/digits'],
+      ['PATCH', 'models/digits'],
+      ['POST', 'models/digits/rollback'],
+      ['POST', 'reload'],
+    ] as const) {
+      const url = `${coordinator.url}/api/v1/${path}`;
+      expect((await fetch(url, { method })).status, path).toBe(401);
+      expect((await fetch(url, { method, headers: { authorization } })).status, path).toBe(403);
+    }
+  });
+
+  test('show what is in force', async () => {
+    expect(await (await call('GET', 'models/digits')).json()).toEqual({
+      model: 'digits',
+      latest: null,
+      policy: { latest: 1 },
+      labels: {},
+      split: null,
+      shadow: null,
+      versions: [
+        expect.objectContaining({ version: 1, state: 'LOADING', code: 'NO_CAPACITY', replicas: 0, labels: [] }),
+      ],
+      comparisons: [],
+      configError: null,
+    });
+    expect((await call('GET', 'models/nobody')).status).toBe(404);
+  });
+
+  test.each([
+    ['PATCH', 'models/digits', [], 400, 'versionPolicy, labels, split, shadow'],
+    ['PATCH', 'models/digits', { golden: [] }, 400, 'not "golden"'],
+    ['PATCH', 'models/digits', { versionPolicy: { latest: 0 } }, 400, 'versionPolicy'],
+    ['PATCH', 'models/digits', { labels: 5 }, 400, 'labels'],
+    ['PATCH', 'models/digits', { labels: { stable: 1 } }, 409, 'not currently available for inference'],
+    ['PATCH', 'models/digits', { split: { weights: { 7: 1 } } }, 404, 'no version 7, it has 1'],
+    ['PATCH', 'models/digits', { shadow: { to: 'canary', share: 1 } }, 400, 'shadow.to'],
+    ['PATCH', 'models/nobody', {}, 404, 'nobody'],
+    ['POST', 'models/digits/rollback', undefined, 404, 'no earlier version'],
+    ['POST', 'models/digits/rollback', { to: 'one' }, 400, 'to'],
+  ])('%s %s with %j is refused by %i and a reason', async (method, path, body, status, reason) => {
+    const before = await readFile(join(folder, 'models/digits/serving.json'), 'utf8');
+    const response = await call(method, path, body);
+    expect(response.status).toBe(status);
+    expect(((await response.json()) as { error: { reason: string } }).error.reason).toContain(reason);
+    expect(await readFile(join(folder, 'models/digits/serving.json'), 'utf8')).toBe(before);
+  });
+
+  test('are changed in serving.json, which keeps the rest of what it says', async () => {
+    const file = join(folder, 'models/digits/serving.json');
+    const before = JSON.parse(await readFile(file, 'utf8')) as object;
+    const response = await call('PATCH', 'models/digits', { versionPolicy: 'all', split: { weights: { 1: 1 } } });
+    expect(await response.json()).toMatchObject({
+      policy: 'all',
+      split: { stickyHeader: 'x-shoal-sticky', parts: [{ name: '1', weight: 1, version: null }] },
+    });
+    const changed = { ...before, versionPolicy: 'all', split: { weights: { 1: 1 } } };
+    expect(JSON.parse(await readFile(file, 'utf8'))).toEqual(changed);
+    await call('PATCH', 'models/digits', { versionPolicy: null, split: null });
+    expect(JSON.parse(await readFile(file, 'utf8'))).toEqual(before);
+    expect((await call('POST', 'reload')).status).toBe(200);
   });
 });
 

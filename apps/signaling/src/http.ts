@@ -3,15 +3,16 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import fastifyStatic from '@fastify/static';
-import { MeshError, PROTOCOL_VERSION, type ReasonCode, type Role } from '@shoal/protocol';
-import { modelKey, placementOf, placementView } from '@shoal/scheduling';
+import { MeshError, parseWith, PROTOCOL_VERSION, versionSchema, type ReasonCode, type Role } from '@shoal/protocol';
+import { modelKey, placementView } from '@shoal/scheduling';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import * as z from 'zod/mini';
 import type { Admission } from './admission.ts';
-import { clientViews, modelViews, nodeViews } from './admin-views.ts';
+import { clientViews, modelViews, nodeViews, unreadyModels } from './admin-views.ts';
 import type { Hub } from './hub.ts';
 import type { Metrics } from './metrics.ts';
 import type { Repository } from './repository.ts';
+import type { VersionAdmin } from './version-admin.ts';
 
 const INVITE_SECONDS_MAX = 30 * 24 * 3600;
 
@@ -38,6 +39,7 @@ export interface SamplePicture {
 export interface HttpParts {
   readonly admission: Admission;
   readonly repository: Repository;
+  readonly versions: VersionAdmin;
   readonly metrics: Metrics;
   readonly mesh: { readonly name: string; readonly description: string };
   /** Folder of the built pages; without it the coordinator serves no pages. */
@@ -89,14 +91,10 @@ function routeHealth(app: FastifyInstance, parts: HttpParts): void {
   app.get('/healthz', () => ({ status: 'up' }));
   app.get('/readyz', (_request, reply) => {
     const { state } = parts.hub();
-    const models = [...state.models.keys()].map((key) => placementOf(state, key));
-    const unserved = models.filter((placement) => placement.code !== undefined);
-    const refused = parts.repository.refusals.filter(({ model }) => parts.repository.versions(model).length === 0);
-    const reasons = [
-      ...unserved.map(({ model, version, code, reason }) => ({ model, version, code, reason })),
-      ...refused.map(({ model, version, error }) => ({ model, version, code: error.code, reason: error.reason })),
-    ];
-    reply.code(reasons.length === 0 ? 200 : 503).send({ ready: reasons.length === 0, models: models.length, reasons });
+    const reasons = unreadyModels(state, parts.repository);
+    reply
+      .code(reasons.length === 0 ? 200 : 503)
+      .send({ ready: reasons.length === 0, models: parts.repository.models.size, reasons });
   });
   app.get('/metrics', async (request, reply) => {
     if (!isLoopback(request)) await authorize(parts, request, ['admin']);
@@ -180,6 +178,7 @@ function routeApi(app: FastifyInstance, parts: HttpParts): void {
     return { ...mesh, models, nodes, protocol: PROTOCOL_VERSION };
   });
   app.get('/api/v1/models', only('client', 'admin'), () => ({ models: modelViews(parts.hub().state, repository) }));
+  routeVersions(app, parts.versions, only('admin'));
   app.get('/api/v1/nodes', only('admin'), () => {
     const { state, shards } = parts.hub();
     return { nodes: nodeViews(state, shards), serverTimeMs: Date.now() };
@@ -205,6 +204,28 @@ function routeApi(app: FastifyInstance, parts: HttpParts): void {
   });
 }
 
+interface OneModel {
+  readonly Params: { readonly model: string };
+}
+
+function routeVersions(
+  app: FastifyInstance,
+  versions: VersionAdmin,
+  admin: { readonly preHandler: (request: FastifyRequest) => Promise<void> },
+): void {
+  app.get<OneModel>('/api/v1/models/:model', admin, ({ params }) => versions.view(params.model));
+  app.patch<OneModel>('/api/v1/models/:model', admin, ({ params, body }) => versions.change(params.model, body));
+  const rollbackSchema = z.optional(z.nullable(z.strictObject({ to: z.optional(versionSchema) })));
+  app.post<OneModel>('/api/v1/models/:model/rollback', admin, ({ params, body }) => {
+    const order = parseWith(rollbackSchema, body, 'rollback', 'BAD_INPUT');
+    return versions.rollBack(params.model, order?.to);
+  });
+  app.post('/api/v1/reload', admin, async () => {
+    await versions.reload();
+    return { reloaded: true };
+  });
+}
+
 async function authorize({ admission }: HttpParts, request: FastifyRequest, roles: readonly Role[]): Promise<void> {
   const [scheme, token] = (request.headers.authorization ?? '').split(' ');
   await admission.authorize(scheme?.toLowerCase() === 'bearer' ? token : undefined, roles);
@@ -218,6 +239,7 @@ const STATUS_BY_CODE: Partial<Record<ReasonCode, number>> = {
   ROLE_NOT_ALLOWED: 403,
   MODEL_NOT_FOUND: 404,
   VERSION_NOT_FOUND: 404,
+  VERSION_NOT_AVAILABLE: 409,
   BAD_INPUT: 400,
   TOO_LARGE: 413,
 };

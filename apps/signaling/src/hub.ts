@@ -12,10 +12,10 @@ import {
   SIGNALING_MESSAGE_BYTES_MAX,
   upMessageSchema,
   type DownMessage,
-  type ModelInfo,
   type PeerId,
   type ReasonCode,
   type Role,
+  type TrafficMessage,
   type UpMessage,
   type WatchReply,
 } from '@shoal/protocol';
@@ -35,8 +35,8 @@ import type { Admission } from './admission.ts';
 import type { Metrics } from './metrics.ts';
 import type { ModelVersion } from './model-version.ts';
 import { Planner } from './planner.ts';
-import type { Repository } from './repository.ts';
 import { ShardTracker } from './shard-tracker.ts';
+import type { VersionDirector } from './version-director.ts';
 
 /** A relayed packet that its receiver has not taken in this time is reported as lost to its sender. */
 const RELAY_DEADLINE_MS = 10_000;
@@ -50,7 +50,7 @@ const relaySchema = z.tuple([
 export interface HubParts {
   readonly io: Server;
   readonly admission: Admission;
-  readonly repository: Repository;
+  readonly director: VersionDirector;
   readonly metrics: Metrics;
   readonly mesh: string;
   readonly timing?: ClusterTiming | undefined;
@@ -67,6 +67,7 @@ export class Hub {
   readonly #sockets = new Map<PeerId, Socket>();
   readonly #planner = new Planner();
   readonly #timer: NodeJS.Timeout;
+  #directing: NodeJS.Immediate | undefined;
   #closed = false;
 
   constructor(parts: HubParts) {
@@ -88,6 +89,7 @@ export class Hub {
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#timer);
+    clearImmediate(this.#directing);
     await this.#planner.close();
   }
 
@@ -121,8 +123,17 @@ export class Hub {
     this.feed({ type: 'model-removed', nowMs: Date.now(), modelKey: key });
   }
 
+  /** Tells all who watch any version of a model what is in force. */
+  tell(traffic: TrafficMessage): void {
+    for (const { id, watching } of this.state.peers.values()) {
+      if ([...watching.keys()].some((key) => key.startsWith(`${traffic.model}/`)))
+        this.#sockets.get(id)?.emit('down', traffic);
+    }
+  }
+
   /** Hands an event to the cluster and carries out what it decides. */
   feed(event: ClusterEvent): void {
+    if (event.type !== 'pong') this.#directSoon();
     for (const effect of updateCluster(this.state, event)) {
       switch (effect.type) {
         case 'send':
@@ -149,6 +160,15 @@ export class Hub {
 
   #send(to: PeerId, message: DownMessage): void {
     this.#sockets.get(to)?.emit('down', message);
+  }
+
+  /** Once in a turn of the event loop, however much has happened in it. */
+  #directSoon(): void {
+    if (this.#directing !== undefined) return;
+    this.#directing = setImmediate(() => {
+      this.#directing = undefined;
+      this.#parts.director.update();
+    });
   }
 
   async #admit(socket: Socket): Promise<void> {
@@ -246,44 +266,17 @@ export class Hub {
     try {
       const message = parseWith(upMessageSchema, raw, 'watch');
       if (message.type !== 'watch') throw new MeshError('BAD_FRAME', `watch: type is ${message.type}`);
-      const info = this.resolve(message.model, message.version, message.label);
+      const { director } = this.#parts;
+      const info = director.resolve(message.model, message.version, message.label);
+      const traffic = director.traffic(info.model);
+      if (traffic === undefined) throw new MeshError('MODEL_NOT_FOUND', `no model is named "${info.model}"`);
       const key = modelKey(info.model, info.version);
       this.feed({ type: 'watching', nowMs: Date.now(), peer, modelKey: key, mode: message.mode });
-      return { ok: true, info, placement: placementOf(this.state, key) };
+      return { ok: true, info, placement: placementOf(this.state, key), traffic };
     } catch (error) {
       const { code, reason } = MeshError.from(error);
       return { ok: false, code, reason };
     }
-  }
-
-  /**
-   * The version that a caller means: the one named, the one labelled, else the newest that is served, else the newest.
-   * @throws MeshError MODEL_NOT_FOUND, VERSION_NOT_FOUND, LABEL_NOT_FOUND or MODEL_INVALID
-   */
-  resolve(model: string, version?: number, label?: string): ModelInfo {
-    const { repository } = this.#parts;
-    const served = [...this.state.models.values()].map(({ info }) => info).filter((info) => info.model === model);
-    if (served.length === 0) {
-      const refused = repository.refusals.find((refusal) => refusal.model === model);
-      if (refused !== undefined) throw refused.error;
-      throw new MeshError('MODEL_NOT_FOUND', `no model is named "${model}"`);
-    }
-    const wanted = label === undefined ? version : repository.label(model, label);
-    if (label !== undefined && wanted === undefined) {
-      throw new MeshError('LABEL_NOT_FOUND', `model ${model} has no version label "${label}"`);
-    }
-    const newestFirst = served.sort((a, b) => b.version - a.version);
-    const isServed = (info: ModelInfo): boolean =>
-      placementOf(this.state, modelKey(model, info.version)).code === undefined;
-    const found =
-      wanted === undefined
-        ? (newestFirst.find(isServed) ?? newestFirst[0])
-        : newestFirst.find((info) => info.version === wanted);
-    if (found !== undefined) return found;
-    throw new MeshError(
-      'VERSION_NOT_FOUND',
-      `model ${model} has no version ${wanted ?? ''}, it has ${served.map((info) => info.version).join(', ')}`,
-    );
   }
 
   async #onRelay(from: PeerId, raw: unknown[]): Promise<void> {

@@ -20,7 +20,7 @@ import {
   type Shard,
 } from '@shoal/sharding';
 import type { PlacementPolicy } from '@shoal/scheduling';
-import type { ServingConfig } from './serving-config.ts';
+import type { VersionDescription } from './serving-config.ts';
 
 /** A topology of this size has some 100,000 nodes; anything larger is refused before it is parsed. */
 const TOPOLOGY_BYTES_MAX = 64 * 1024 * 1024;
@@ -39,7 +39,7 @@ export interface ModelVersion {
   readonly profile: ModelProfile | null;
   readonly placement: PlacementPolicy;
   /** Of the gateway, as `serving.json` has it. */
-  readonly batching: ServingConfig['batching'];
+  readonly batching: VersionDescription['batching'];
 }
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
@@ -52,7 +52,7 @@ export async function readModelVersion(
   model: string,
   version: number,
   folder: string,
-  config: ServingConfig,
+  config: VersionDescription,
 ): Promise<ModelVersion> {
   try {
     const topologyBytes = await readTopology(folder);

@@ -1,13 +1,20 @@
 /**
- * The model repository: a folder in TensorFlow Serving's layout, looked at every second. The newest version of each
- * model that can be read is served; one that cannot is refused with its reason, and what served before goes on.
+ * The model repository: a folder in TensorFlow Serving's layout, looked at every second. Says which versions of each model
+ * its policy wants and what is in them; when a version is taken into service, and when it leaves, others decide. What
+ * cannot be read is refused with its reason, and looked at again once its files change.
  */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MeshError, modelNameSchema } from '@shoal/protocol';
-import { modelKey } from '@shoal/scheduling';
+import { MeshError, modelNameSchema, VERSIONS_NAMED_MAX } from '@shoal/protocol';
+import { modelKey, namedVersions, type VersionConfig } from '@shoal/scheduling';
 import { readModelVersion, versionsIn, type ModelVersion } from './model-version.ts';
-import { readServingConfig } from './serving-config.ts';
+import {
+  descriptionOf,
+  readServingConfig,
+  readVersionDescription,
+  versionConfigOf,
+  type ServingConfig,
+} from './serving-config.ts';
 
 export interface RefusedVersion {
   readonly model: string;
@@ -15,110 +22,168 @@ export interface RefusedVersion {
   readonly error: MeshError;
 }
 
-export interface RepositoryListener {
-  added(version: ModelVersion): void;
-  removed(key: string): void;
-  refused(refusal: RefusedVersion): void;
+/** A model as it was last found. */
+export interface FoundModel {
+  readonly name: string;
+  readonly folder: string;
+  readonly config: VersionConfig;
+  /** Why `serving.json` cannot be read: the one before it stays in force. */
+  readonly configError: MeshError | null;
+  /** Versions that have a folder, newest first. */
+  readonly onDisk: readonly number[];
+  /** Versions that can be read and that the policy wants. */
+  readonly byPolicy: ReadonlySet<number>;
+  /** Those, and the ones that labels, split and shadow name. */
+  readonly wanted: ReadonlySet<number>;
+}
+
+/** What a model's policy and labels should be, instead of what its `serving.json` says. */
+export type ModelOverride = Partial<Pick<VersionConfig, 'policy' | 'labels'>>;
+
+interface ConfigRead {
+  readonly stamp: string;
+  /** The last that could be read; null if none ever could. */
+  readonly config: ServingConfig | null;
+  readonly error: MeshError | null;
 }
 
 interface Known {
   readonly version: ModelVersion;
   readonly fingerprint: string;
-  readonly labels: Readonly<Record<string, number>>;
 }
 
 export class Repository {
   readonly #folder: string;
-  readonly #listener: RepositoryListener;
+  readonly #onRefused: (refusal: RefusedVersion) => void;
+  #models: ReadonlyMap<string, FoundModel> = new Map();
+  readonly #configs = new Map<string, ConfigRead>();
   readonly #known = new Map<string, Known>();
   /** By model key: what was refused, with the state of the files it was refused for. */
   readonly #refused = new Map<string, RefusedVersion & { readonly fingerprint: string }>();
+  /** By model key: the state of the files when they were last looked at. */
+  readonly #seen = new Map<string, string>();
+  #overrides: ReadonlyMap<string, ModelOverride> | null = null;
+  #scans = 0;
   #scanning: Promise<void> = Promise.resolve();
 
-  constructor(folder: string, listener: RepositoryListener) {
+  constructor(folder: string, onRefused: (refusal: RefusedVersion) => void) {
     this.#folder = folder;
-    this.#listener = listener;
+    this.#onRefused = onRefused;
+  }
+
+  get models(): ReadonlyMap<string, FoundModel> {
+    return this.#models;
   }
 
   get refusals(): readonly RefusedVersion[] {
     return [...this.#refused.values()];
   }
 
+  /** What was read of a version, until it is forgotten. */
   find(model: string, version: number): ModelVersion | undefined {
     return this.#known.get(modelKey(model, version))?.version;
   }
 
-  /** Versions of a model that are or were to be served, newest first. */
-  versions(model: string): number[] {
-    const versions = [...this.#known.values()]
-      .map(({ version }) => version.manifest)
-      .filter((manifest) => manifest.model === model);
-    return versions.map((manifest) => manifest.version).sort((a, b) => b - a);
+  /** A version is no longer served: its files may be asked for no more. */
+  forget(key: string): void {
+    this.#known.delete(key);
   }
 
-  label(model: string, label: string): number | undefined {
-    for (const { version, labels } of this.#known.values()) {
-      if (version.manifest.model === model && Object.hasOwn(labels, label)) return labels[label];
-    }
-    return undefined;
+  /** From the next look on only these models are wanted, with these settings; null takes back what was said so. */
+  override(overrides: ReadonlyMap<string, ModelOverride> | null): void {
+    this.#overrides = overrides;
   }
 
-  /** Looks at the folder once; calls at the same time share a look. @throws MeshError MODEL_INVALID if it cannot be read */
+  /** What a model's own `serving.json` says holds again for it. */
+  dropOverride(model: string): void {
+    if (this.#overrides?.has(model) !== true) return;
+    this.#overrides = new Map(this.#overrides).set(model, {});
+  }
+
+  /** Looks at the folder once, after the looks that are under way. @throws MeshError MODEL_INVALID if it cannot be read */
   scan(): Promise<void> {
     this.#scanning = this.#scanning.catch(() => {}).then(() => this.#scan());
     return this.#scanning;
   }
 
   async #scan(): Promise<void> {
-    const wanted = new Set<string>();
-    for (const model of await modelsIn(this.#folder)) {
-      const folder = join(this.#folder, model);
-      for (const version of (await versionsIn(folder)).reverse()) {
-        if (await this.#take(model, version, folder, wanted)) break;
-      }
-    }
-    for (const key of [...this.#known.keys()]) {
-      if (wanted.has(key)) continue;
-      this.#known.delete(key);
-      this.#listener.removed(key);
-    }
-    for (const key of [...this.#refused.keys()]) if (!wanted.has(`refused ${key}`)) this.#refused.delete(key);
+    const models = new Map<string, FoundModel>();
+    const looked = new Set<string>();
+    for (const name of await modelsIn(this.#folder)) models.set(name, await this.#look(name, looked));
+    this.#models = models;
+    this.#scans += 1;
+    for (const map of [this.#refused, this.#seen]) for (const key of map.keys()) if (!looked.has(key)) map.delete(key);
   }
 
-  /** Takes one version in if it is new or changed; true when it is served. */
-  async #take(model: string, version: number, folder: string, wanted: Set<string>): Promise<boolean> {
+  async #look(name: string, looked: Set<string>): Promise<FoundModel> {
+    const folder = join(this.#folder, name);
+    const read = await this.#readConfig(name, folder);
+    const overrides = this.#overrides;
+    const override = overrides?.get(name);
+    const config = { ...versionConfigOf(read.config ?? {}), ...override };
+    const onDisk = (await versionsIn(folder)).reverse();
+    const byPolicy = new Set<number>();
+    const wanted = new Set<number>();
+    const named = namedVersions(config);
+    for (const version of overrides !== null && override === undefined ? [] : onDisk) {
+      const isByPolicy = wants(config, version, byPolicy.size);
+      if (!isByPolicy && !named.has(version)) continue;
+      looked.add(modelKey(name, version));
+      if (!(await this.#take(name, version, folder, read))) continue;
+      if (isByPolicy) byPolicy.add(version);
+      wanted.add(version);
+    }
+    return { name, folder, config, configError: read.error, onDisk, byPolicy, wanted };
+  }
+
+  async #readConfig(name: string, folder: string): Promise<ConfigRead> {
+    const stamp = await stampOf(join(folder, 'serving.json'));
+    const before = this.#configs.get(name);
+    if (before?.stamp === stamp) return before;
+    let read: ConfigRead;
+    try {
+      read = { stamp, config: await readServingConfig(folder), error: null };
+    } catch (error) {
+      // A slip of the pen takes nothing out of service.
+      read = { stamp, config: before?.config ?? null, error: MeshError.from(error, 'MODEL_INVALID') };
+    }
+    this.#configs.set(name, read);
+    return read;
+  }
+
+  /** Reads a version if it is new or changed; true when it can be served. */
+  async #take(model: string, version: number, folder: string, { config, error }: ConfigRead): Promise<boolean> {
     const key = modelKey(model, version);
     const versionFolder = join(folder, String(version));
-    const fingerprint = await fingerprintOf(versionFolder, folder);
-    if (this.#known.get(key)?.fingerprint === fingerprint) {
-      wanted.add(key);
-      return true;
-    }
-    if (this.#refused.get(key)?.fingerprint === fingerprint) {
-      wanted.add(`refused ${key}`);
-      return false;
-    }
+    const description = config === null ? null : descriptionOf(config);
+    const fingerprint = `${await fingerprintOf(versionFolder)}\n${JSON.stringify(description ?? error?.reason)}`;
+    const known = this.#known.get(key);
+    if (known?.fingerprint === fingerprint) return true;
+    if (this.#refused.get(key)?.fingerprint === fingerprint) return false;
+    // Files that are being copied change from look to look. What lay there at the start is taken as it is.
+    const isSettled = this.#scans === 0 || this.#seen.get(key) === fingerprint;
+    this.#seen.set(key, fingerprint);
+    if (!isSettled) return known !== undefined;
     try {
-      const config = await readServingConfig(folder);
-      const read = await readModelVersion(model, version, versionFolder, config);
-      const before = this.#known.get(key)?.version;
+      if (description === null) throw error ?? new MeshError('MODEL_INVALID');
+      const own = await readVersionDescription(versionFolder);
+      const read = await readModelVersion(model, version, versionFolder, { ...description, ...own });
       this.#refused.delete(key);
-      this.#known.set(key, { version: read, fingerprint, labels: config.labels ?? {} });
-      wanted.add(key);
-      if (before?.manifestDigest === read.manifestDigest) return true;
-      // Other files under the same number are another model: nobody keeps the old one.
-      if (before !== undefined) this.#listener.removed(key);
-      this.#listener.added(read);
+      this.#known.set(key, { version: read, fingerprint });
       return true;
-    } catch (error) {
-      const refusal = { model, version, error: MeshError.from(error, 'MODEL_INVALID') };
+    } catch (cause) {
+      const refusal = { model, version, error: MeshError.from(cause, 'MODEL_INVALID') };
       this.#refused.set(key, { ...refusal, fingerprint });
-      wanted.add(`refused ${key}`);
-      this.#listener.refused(refusal);
-      // What was served under this very version before its files broke is served no more.
+      this.#onRefused(refusal);
       return false;
     }
   }
+}
+
+/** Whether the policy wants a version of which it has `taken` newer ones. */
+function wants({ policy }: VersionConfig, version: number, taken: number): boolean {
+  if (policy === 'all') return taken < VERSIONS_NAMED_MAX;
+  return 'latest' in policy ? taken < policy.latest : policy.specific.includes(version);
 }
 
 async function modelsIn(folder: string): Promise<string[]> {
@@ -133,15 +198,14 @@ async function modelsIn(folder: string): Promise<string[]> {
   }
 }
 
-/** Names, sizes and times of a version's files and of the model's serving.json: changes with any of them. */
-async function fingerprintOf(versionFolder: string, modelFolder: string): Promise<string> {
+/** Names, sizes and times of a version's files. */
+async function fingerprintOf(versionFolder: string): Promise<string> {
   const parts: string[] = [];
-  for (const name of (await readdir(versionFolder)).sort()) parts.push(await stamp(join(versionFolder, name)));
-  parts.push(await stamp(join(modelFolder, 'serving.json')));
+  for (const name of (await readdir(versionFolder)).sort()) parts.push(await stampOf(join(versionFolder, name)));
   return parts.join('\n');
 }
 
-async function stamp(file: string): Promise<string> {
+async function stampOf(file: string): Promise<string> {
   try {
     const { size, mtimeMs } = await stat(file);
     return `${file} ${size} ${mtimeMs}`;

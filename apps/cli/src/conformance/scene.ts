@@ -16,7 +16,6 @@ import {
 import { connect, type Mesh } from '@shoal/mesh/client';
 import { contribute } from '@shoal/mesh/node';
 import { startCoordinator, type Coordinator } from '@shoal/signaling';
-import { modelStatus } from '../model-directory.ts';
 import { GRAPH_MODELS, writeGraphModel } from './graph-models.ts';
 
 const SAMPLES = fileURLToPath(new URL('../../../../samples/models', import.meta.url));
@@ -65,7 +64,7 @@ export async function startScene(): Promise<Scene> {
   const open = (options: Partial<GatewayOptions>): Promise<Gateway> =>
     startGateway({
       mesh,
-      models: async () => coordinator.models().map(modelStatus),
+      models: async () => coordinator.versions.versions(),
       host: '127.0.0.1',
       restPort: 0,
       grpcPort: 0,
