@@ -6,7 +6,7 @@ export class BitWriter {
   #pending = 0;
   #count = 0;
 
-  /** The `count` low bits of `value`, at most 16. */
+  /** The `count` low bits of `value`, which has no others; at most 16. */
   put(value: number, count: number): void {
     this.#pending |= value << this.#count;
     this.#count += count;
@@ -19,8 +19,9 @@ export class BitWriter {
 
   /** `value` zeros and a one. */
   unary(value: number): void {
-    for (let i = 0; i < value; i++) this.put(0, 1);
-    this.put(1, 1);
+    let zeros = value;
+    for (; zeros >= 16; zeros -= 16) this.put(0, 16);
+    this.put(1 << zeros, zeros + 1);
   }
 
   /** Elias gamma (Elias 1975) of a whole number from 1 to 65,535. */
@@ -45,21 +46,34 @@ export class BitReader {
     this.#bytes = bytes;
   }
 
+  /** The next `count` bits, at most 16. */
   take(count: number): number {
-    let value = 0;
-    for (let i = 0; i < count; i++, this.#at++) {
-      const byte = this.#bytes[this.#at >> 3];
-      if (byte === undefined) throw corrupt(`table ends early, at bit ${this.#at}`);
-      value |= ((byte >> (this.#at & 7)) & 1) << i;
-    }
+    if (this.#at + count > 8 * this.#bytes.length) throw corrupt(`table ends early, at bit ${8 * this.#bytes.length}`);
+    const value = this.#peek() & ((1 << count) - 1);
+    this.#at += count;
     return value;
   }
 
   /** @throws MeshError BAD_FRAME beyond `max` */
   unary(max: number): number {
-    let value = 0;
-    while (this.take(1) === 0) if (++value > max) throw corrupt(`table has a number above ${max}`);
-    return value;
+    let zeros = 0;
+    for (;;) {
+      const ahead = this.#peek() | (1 << 16);
+      const more = 31 - Math.clz32(ahead & -ahead);
+      zeros += more;
+      if (zeros > max) throw corrupt(`table has a number above ${max}, or ends early`);
+      this.#at += more;
+      if (more < 16) break;
+    }
+    this.take(1);
+    return zeros;
+  }
+
+  /** The next 16 bits at least; zeros beyond the end. */
+  #peek(): number {
+    const at = this.#at >> 3;
+    const bytes = this.#bytes;
+    return ((bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16)) >>> (this.#at & 7);
   }
 
   gamma(): number {

@@ -3,6 +3,7 @@
  * its own. More ranges predict better but cost a table each, so neighbouring ranges are joined while that saves bits.
  */
 import { frequenciesOf, weightsOf } from './frequencies.ts';
+import type { PairCounts } from './rans.ts';
 
 export const CONTEXTS_MAX = 16;
 /** Ranges before joining: symbols that each should hold at least, and their greatest number. */
@@ -13,19 +14,15 @@ const TABLE_BITS_PER_SYMBOL = 4;
 const TABLE_BITS = 10;
 
 interface Range {
-  /** Sums `[begin, end)`. */
+  /** Its first sum. */
   readonly begin: number;
-  readonly end: number;
   readonly counts: Float64Array;
   readonly bits: number;
 }
 
-/**
- * @param pairs counts by sum and symbol, `(2 * alphabet - 1, alphabet)`
- * @returns where ranges after the first begin, ascending
- */
-export function chooseContexts(pairs: Uint32Array, alphabet: number): number[] {
-  const ranges = firstRanges(pairs, alphabet);
+/** @returns the first sum of each range after the first, ascending */
+export function chooseContexts(pairs: PairCounts): number[] {
+  const ranges = firstRanges(pairs);
   const joined = ranges.slice(1).map((range, i) => join(ranges[i] as Range, range));
   const loss = (i: number): number =>
     (joined[i] as Range).bits - (ranges[i] as Range).bits - (ranges[i + 1] as Range).bits;
@@ -43,45 +40,56 @@ export function chooseContexts(pairs: Uint32Array, alphabet: number): number[] {
 }
 
 /** Ranges of about the same number of symbols. */
-function firstRanges(pairs: Uint32Array, alphabet: number): Range[] {
-  const sums = 2 * alphabet - 1;
-  let total = 0;
-  for (const count of pairs) total += count;
-  const share = Math.max(FIRST_RANGE_SYMBOLS, Math.ceil(total / FIRST_RANGES_MAX));
+function firstRanges({ counts: pairs, alphabet, sumsPerRow }: PairCounts): Range[] {
+  const rows = pairs.length / alphabet;
+  const totals = Float64Array.from({ length: rows }, (_, row) => sum(pairs, row * alphabet, (row + 1) * alphabet));
+  const share = Math.max(FIRST_RANGE_SYMBOLS, Math.ceil(sum(totals, 0, rows) / FIRST_RANGES_MAX));
   const ranges: Range[] = [];
   let begin = 0;
-  let counts = new Float64Array(alphabet);
   let filled = 0;
-  for (let sum = 0; sum < sums; sum++) {
-    for (let symbol = 0; symbol < alphabet; symbol++) {
-      const count = pairs[sum * alphabet + symbol] as number;
-      counts[symbol] = (counts[symbol] as number) + count;
-      filled += count;
-    }
-    if (filled < share && sum < sums - 1) continue;
-    ranges.push({ begin, end: sum + 1, counts, bits: bitsOf(counts) });
-    begin = sum + 1;
-    counts = new Float64Array(alphabet);
+  for (let row = 0; row < rows; row++) {
+    filled += totals[row] as number;
+    if (filled < share && row < rows - 1) continue;
+    const counts = new Float64Array(alphabet);
+    for (let own = begin; own <= row; own++) if (totals[own] !== 0) add(counts, pairs, own * alphabet);
+    ranges.push({ begin: begin * sumsPerRow, counts, bits: bitsOf(counts) });
+    begin = row + 1;
     filled = 0;
   }
   return ranges;
 }
 
-function join(a: Range, b: Range): Range {
-  const counts = a.counts.map((count, symbol) => count + (b.counts[symbol] as number));
-  return { begin: a.begin, end: b.end, counts, bits: bitsOf(counts) };
+function sum(values: Float64Array | Uint32Array, start: number, end: number): number {
+  let total = 0;
+  for (let i = start; i < end; i++) total += values[i] as number;
+  return total;
 }
+
+function add(counts: Float64Array, others: Float64Array | Uint32Array, at: number): void {
+  for (let i = 0; i < counts.length; i++) counts[i] = (counts[i] as number) + (others[at + i] as number);
+}
+
+function join(a: Range, b: Range): Range {
+  const counts = a.counts.slice();
+  add(counts, b.counts, 0);
+  return { begin: a.begin, counts, bits: bitsOf(counts) };
+}
+
+/** `n * log2(n)` of small counts: most counts are, and logarithms are slow. */
+const WEIGHED_LOGS: Float64Array = Float64Array.from({ length: 4096 }, (_, n) => (n === 0 ? 0 : n * Math.log2(n)));
+const weighedLog = (n: number): number => WEIGHED_LOGS[n] ?? n * Math.log2(n);
 
 /** What symbols of these counts take under frequencies of their own, table included. */
 function bitsOf(counts: Float64Array): number {
   let total = 0;
   let bits = TABLE_BITS;
-  for (const count of counts) {
+  for (let i = 0; i < counts.length; i++) {
+    const count = counts[i] as number;
     if (count === 0) continue;
     total += count;
-    bits += TABLE_BITS_PER_SYMBOL - count * Math.log2(count);
+    bits += TABLE_BITS_PER_SYMBOL - weighedLog(count);
   }
-  return total === 0 ? 0 : bits + total * Math.log2(total);
+  return total === 0 ? 0 : bits + weighedLog(total);
 }
 
 /** Context of each sum, given where contexts after the first begin. */
@@ -93,13 +101,12 @@ export function contextBySum(begins: readonly number[], alphabet: number): Uint8
 }
 
 /** Weights per context, `(contexts, alphabet)`. A context in which nothing occurs has its first symbol alone. */
-export function contextWeights(pairs: Uint32Array, contextOf: Uint8Array, alphabet: number): Uint16Array[] {
-  const counts = Array.from({ length: (contextOf.at(-1) ?? 0) + 1 }, () => new Float64Array(alphabet));
-  for (let at = 0; at < pairs.length; at++) {
-    const own = counts[contextOf[Math.floor(at / alphabet)] as number] as Float64Array;
-    own[at % alphabet] = (own[at % alphabet] as number) + (pairs[at] as number);
+export function contextWeights({ counts, alphabet, sumsPerRow }: PairCounts, contextOf: Uint8Array): Uint16Array[] {
+  const perContext = Array.from({ length: (contextOf.at(-1) ?? 0) + 1 }, () => new Float64Array(alphabet));
+  for (let row = 0; row * alphabet < counts.length; row++) {
+    add(perContext[contextOf[row * sumsPerRow] as number] as Float64Array, counts, row * alphabet);
   }
-  return counts.map((own) => {
+  return perContext.map((own) => {
     if (own.every((count) => count === 0)) own[0] = 1;
     return weightsOf(own);
   });

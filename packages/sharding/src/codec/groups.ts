@@ -11,7 +11,7 @@ export const BLOCK_ELEMENTS = 64;
 
 export interface Groups {
   readonly elements: number;
-  /** Element i is in group `i % channels`; 0 where groups are blocks, `floor(i / BLOCK_ELEMENTS)`. */
+  /** Channels, each of them a group; 0 where groups are blocks of `BLOCK_ELEMENTS`. */
   readonly channels: number;
   /** Number of groups. */
   readonly count: number;
@@ -33,3 +33,7 @@ export function groupsOf(shape: readonly number[]): Groups {
     up: last * row,
   };
 }
+
+/** The group of element i. */
+export const groupOf = (i: number, { channels }: Groups): number =>
+  channels > 0 ? i % channels : Math.floor(i / BLOCK_ELEMENTS);

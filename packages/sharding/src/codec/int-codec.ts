@@ -78,13 +78,15 @@ export function quantizeTensor(
   bits: IntBits,
   kernels: CodecKernels,
 ): Quantized | undefined {
-  const groups = groupsOf(shape);
-  const maxima = kernels.groupMaxima(values, groups);
-  const scales = scalesOf(maxima);
-  if (scales === undefined) return undefined;
-  const levels = levelsOf(bits, maxima.signed);
-  const stored = kernels.quantize(values, groups, perGroup(scales, inverseOf, levels), levels);
-  return { bits, signed: maxima.signed, scales, stored };
+  let known: Pick<Quantized, 'signed' | 'scales'> | undefined;
+  const stored = kernels.quantize(values, groupsOf(shape), (maxima) => {
+    const scales = scalesOf(maxima);
+    if (scales === undefined) return undefined;
+    known = { signed: maxima.signed, scales };
+    const levels = levelsOf(bits, maxima.signed);
+    return { ...levels, inverses: perGroup(scales, inverseOf, levels) };
+  });
+  return known && stored && { bits, ...known, stored };
 }
 
 export function writeQuantized(

@@ -3,11 +3,10 @@
  * say) give the same bits, so what one side encodes with any of them the other decodes with any other.
  */
 import { packBits, unpackBits } from './pack.ts';
-import { dequantize, groupMaxima, quantize } from './quantize.ts';
+import { dequantize, quantize } from './quantize.ts';
 import { countPairs, decodeRans, encodeRans } from './rans.ts';
 
 export interface CodecKernels {
-  readonly groupMaxima: typeof groupMaxima;
   readonly quantize: typeof quantize;
   readonly dequantize: typeof dequantize;
   readonly packBits: typeof packBits;
@@ -18,7 +17,6 @@ export interface CodecKernels {
 }
 
 export const REFERENCE_KERNELS: CodecKernels = {
-  groupMaxima,
   quantize,
   dequantize,
   packBits,

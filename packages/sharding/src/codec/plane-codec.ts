@@ -32,8 +32,8 @@ export function writePlanes(writer: PayloadWriter, { dtype, shape, data }: Plane
   const wordBytes = WORD_BYTES[dtype];
   const { left, up } = groupsOf(shape);
   const first = planeOf(words, wordBytes - 1);
-  const leavesOut = words.every((word, i) => first[i] !== 0 || word === 0);
-  const others = leavesOut ? words.filter((_, i) => first[i] !== 0) : words;
+  const others = withoutZeros(words, first) ?? words;
+  const leavesOut = others !== words;
   writer.u8(leavesOut ? FLAG_ZEROS_LEFT_OUT : 0);
   for (let plane = wordBytes - 1; plane >= 0; plane--) {
     const isFirst = plane === wordBytes - 1;
@@ -61,7 +61,8 @@ export function readPlanes(
   const flags = reader.u8();
   if (flags > FLAG_ZEROS_LEFT_OUT) throw corrupt(`unknown flags ${flags}`);
   const first = readPlane(reader, elements, { left, up, start: 0 }, kernels);
-  const words = Uint32Array.from(first, (byte) => byte << (8 * (wordBytes - 1)));
+  const words = new Uint32Array(elements);
+  for (let i = 0; i < elements; i++) words[i] = (first[i] as number) << (8 * (wordBytes - 1));
   const kept = flags === FLAG_ZEROS_LEFT_OUT ? positionsOfNonZero(first) : undefined;
   const count = kept?.length ?? elements;
   for (let plane = wordBytes - 2; plane >= 0; plane--) {
@@ -89,28 +90,49 @@ function readPlane(
   return bytes;
 }
 
-const planeOf = (words: Uint32Array, plane: number): Uint8Array =>
-  Uint8Array.from(words, (word) => word >>> (8 * plane));
-
-function positionsOfNonZero(first: Uint8Array): Uint32Array {
-  const positions = new Uint32Array(first.reduce((count, byte) => count + (byte === 0 ? 0 : 1), 0));
-  let at = 0;
-  for (const [i, byte] of first.entries()) if (byte !== 0) positions[at++] = i;
-  return positions;
+function planeOf(words: Uint32Array, plane: number): Uint8Array {
+  const bytes = new Uint8Array(words.length);
+  for (let i = 0; i < words.length; i++) bytes[i] = (words[i] as number) >>> (8 * plane);
+  return bytes;
 }
 
+/** The words that are not zero, or nothing if one of the others has its first byte zero. */
+function withoutZeros(words: Uint32Array, first: Uint8Array): Uint32Array | undefined {
+  const others = new Uint32Array(words.length);
+  let count = 0;
+  for (let i = 0; i < words.length; i++) {
+    if (first[i] !== 0) others[count++] = words[i] as number;
+    else if (words[i] !== 0) return undefined;
+  }
+  return others.subarray(0, count);
+}
+
+function positionsOfNonZero(first: Uint8Array): Uint32Array {
+  const positions = new Uint32Array(first.length);
+  let count = 0;
+  for (let i = 0; i < first.length; i++) if (first[i] !== 0) positions[count++] = i;
+  return positions.subarray(0, count);
+}
+
+/** Each element as a word, the sign turned to its end: small whole numbers of either sign begin with zeros then, too. */
 function wordsOf(dtype: PlaneDType, values: PlaneValues): Uint32Array {
-  if (dtype === 'bool') return Uint32Array.from(values);
-  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  // Small whole numbers of either sign have their leading bytes alike when the sign is turned to the end, too.
-  return dtype === 'float32' ? words.map((word) => (word << 1) | (word >>> 31)) : words.map(zigzag);
+  const words = new Uint32Array(values.length);
+  if (dtype === 'bool') {
+    words.set(values);
+    return words;
+  }
+  const given = new Int32Array(values.buffer, values.byteOffset, values.length);
+  if (dtype === 'float32') for (let i = 0; i < words.length; i++) words[i] = rotate(given[i] as number, 1);
+  else for (let i = 0; i < words.length; i++) words[i] = ((given[i] as number) << 1) ^ ((given[i] as number) >> 31);
+  return words;
 }
 
 function valuesOf(dtype: PlaneDType, words: Uint32Array): PlaneValues {
   if (dtype === 'bool') return Uint8Array.from(words);
-  const turned = words.map((word) => (dtype === 'float32' ? (word >>> 1) | (word << 31) : unzigzag(word)));
-  return dtype === 'float32' ? new Float32Array(turned.buffer) : new Int32Array(turned.buffer);
+  const given = new Int32Array(words.length);
+  if (dtype === 'float32') for (let i = 0; i < words.length; i++) given[i] = rotate(words[i] as number, 31);
+  else for (let i = 0; i < words.length; i++) given[i] = ((words[i] as number) >>> 1) ^ -((words[i] as number) & 1);
+  return dtype === 'float32' ? new Float32Array(given.buffer) : given;
 }
 
-const zigzag = (word: number): number => (word << 1) ^ (word >> 31);
-const unzigzag = (word: number): number => (word >>> 1) ^ -(word & 1);
+const rotate = (word: number, by: number): number => (word << by) | (word >>> (32 - by));

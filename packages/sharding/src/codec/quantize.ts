@@ -5,7 +5,7 @@
  *
  * Zero stays exactly zero. Groups that share a scale: see `groups.ts`; scales: see `scale.ts`.
  */
-import { BLOCK_ELEMENTS, type Groups } from './groups.ts';
+import { groupOf, type Groups } from './groups.ts';
 
 /** The largest magnitude of each group. */
 export interface Maxima {
@@ -15,13 +15,13 @@ export interface Maxima {
   readonly signed: boolean;
 }
 
-export function groupMaxima(values: Float32Array, { channels, count }: Groups): Maxima {
+export function groupMaxima(values: Float32Array, groups: Groups): Maxima {
   const words = new Int32Array(values.buffer, values.byteOffset, values.length);
-  const magnitudeBits = new Uint32Array(count);
+  const magnitudeBits = new Uint32Array(groups.count);
   let all = 0;
   for (let i = 0; i < words.length; i++) {
     const word = words[i] as number;
-    const group = channels > 0 ? i % channels : Math.floor(i / BLOCK_ELEMENTS);
+    const group = groupOf(i, groups);
     all |= word;
     const magnitude = word & 0x7fff_ffff;
     if (magnitude > (magnitudeBits[group] as number)) magnitudeBits[group] = magnitude;
@@ -38,18 +38,26 @@ export interface Levels {
 /** Adding and taking away 1.5 * 2^23 in single precision leaves the nearest whole number, ties to even. */
 const ROUNDER = 12_582_912;
 
-/** @param inverses one per group @returns one byte an element */
+/** What is to be done with a tensor whose maxima are known. */
+export interface QuantizePlan extends Levels {
+  /** One per group. */
+  readonly inverses: Float32Array;
+}
+
+/** @returns one byte an element, or nothing if there is no plan for tensors of such maxima */
 export function quantize(
   values: Float32Array,
-  { channels }: Groups,
-  inverses: Float32Array,
-  { levels, zero }: Levels,
-): Uint8Array {
+  groups: Groups,
+  planFor: (maxima: Maxima) => QuantizePlan | undefined,
+): Uint8Array | undefined {
+  const plan = planFor(groupMaxima(values, groups));
+  if (plan === undefined) return undefined;
+  const { levels, zero, inverses } = plan;
   const stored = new Uint8Array(values.length);
   const least = zero === 0 ? 0 : -levels;
   for (let i = 0; i < values.length; i++) {
-    const group = channels > 0 ? i % channels : Math.floor(i / BLOCK_ELEMENTS);
-    const units = Math.fround((values[i] as number) * (inverses[group] as number));
+    const inverse = inverses[groupOf(i, groups)] as number;
+    const units = Math.fround((values[i] as number) * inverse);
     const whole = Math.fround(Math.fround(units + ROUNDER) - ROUNDER);
     stored[i] = Math.min(levels, Math.max(least, whole)) + zero;
   }
@@ -59,14 +67,13 @@ export function quantize(
 /** @param steps one per group */
 export function dequantize(
   stored: Uint8Array,
-  { channels }: Groups,
+  groups: Groups,
   steps: Float32Array,
   { zero }: Levels,
 ): Float32Array {
   const values = new Float32Array(stored.length);
   for (let i = 0; i < stored.length; i++) {
-    const group = channels > 0 ? i % channels : Math.floor(i / BLOCK_ELEMENTS);
-    values[i] = ((stored[i] as number) - zero) * (steps[group] as number);
+    values[i] = ((stored[i] as number) - zero) * (steps[groupOf(i, groups)] as number);
   }
   return values;
 }

@@ -10,9 +10,9 @@
 import { FREQUENCY_SUM, PROBABILITY_BITS } from './frequencies.ts';
 import { corrupt } from './payload.ts';
 
-export const LANES = 4;
+const LANES = 4;
 const STATE_MIN = 1 << 16;
-const STATES_BYTES: number = 4 * LANES;
+export const STATES_BYTES: number = 4 * LANES;
 const SLOT_MASK: number = FREQUENCY_SUM - 1;
 
 export interface Neighbours {
@@ -30,15 +30,32 @@ export interface SymbolModel extends Neighbours {
   readonly frequencies: Uint16Array;
 }
 
-/** How often each symbol follows each sum of neighbours: `counts[sum * alphabet + symbol]`. */
-export function countPairs(symbols: Uint8Array, alphabet: number, { left, up, start }: Neighbours): Uint32Array {
-  const counts = new Uint32Array((2 * alphabet - 1) * alphabet);
+/** How often each symbol follows each sum of neighbours, sums in rows of so many: `counts[(sum / sumsPerRow) * alphabet + symbol]`. */
+export interface PairCounts {
+  readonly counts: Uint32Array;
+  readonly alphabet: number;
+  /** 1, 2 or 4, for at most `PAIR_ROWS_MAX` rows: large alphabets would have more counters than symbols. */
+  readonly sumsPerRow: number;
+}
+
+const PAIR_ROWS_MAX = 128;
+
+export function pairCountsOf(alphabet: number): PairCounts {
+  const sums = 2 * alphabet - 1;
+  let sumsPerRow = 1;
+  while (sums > PAIR_ROWS_MAX * sumsPerRow) sumsPerRow *= 2;
+  return { counts: new Uint32Array(Math.ceil(sums / sumsPerRow) * alphabet), alphabet, sumsPerRow };
+}
+
+export function countPairs(symbols: Uint8Array, alphabet: number, { left, up, start }: Neighbours): PairCounts {
+  const pairs = pairCountsOf(alphabet);
+  const { counts, sumsPerRow } = pairs;
   for (let i = 0; i < symbols.length; i++) {
     const sum = (i < left ? start : (symbols[i - left] as number)) + (i < up ? start : (symbols[i - up] as number));
-    const at = sum * alphabet + (symbols[i] as number);
+    const at = Math.floor(sum / sumsPerRow) * alphabet + (symbols[i] as number);
     counts[at] = (counts[at] as number) + 1;
   }
-  return counts;
+  return pairs;
 }
 
 /** @param symbols each has a frequency in its context */

@@ -15,12 +15,12 @@ import type { Neighbours } from './rans.ts';
 
 export function encodeSymbols(symbols: Uint8Array, neighbours: Neighbours, kernels: CodecKernels): Uint8Array {
   let greatest = neighbours.start;
-  for (const symbol of symbols) if (symbol > greatest) greatest = symbol;
+  for (let i = 0; i < symbols.length; i++) greatest = Math.max(greatest, symbols[i] as number);
   const alphabet = greatest + 1;
   const pairs = kernels.countPairs(symbols, alphabet, neighbours);
-  const begins = chooseContexts(pairs, alphabet);
+  const begins = chooseContexts(pairs);
   const contextOf = contextBySum(begins, alphabet);
-  const weights = contextWeights(pairs, contextOf, alphabet);
+  const weights = contextWeights(pairs, contextOf);
   const bits = new BitWriter();
   for (const [i, begin] of begins.entries()) bits.gamma(begin - (begins[i - 1] ?? 0));
   for (const own of weights) writeWeights(bits, own);

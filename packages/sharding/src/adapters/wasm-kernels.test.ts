@@ -1,0 +1,46 @@
+/** The WebAssembly kernels against the plain reference: the same bits for the same arguments. */
+import { seededRandom } from '@shoal/base';
+import { elementCount, type TensorData } from '@shoal/protocol';
+import fc from 'fast-check';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { CODECS } from '../codec/codec-spec.ts';
+import { decodeTensor, encodeActivation } from '../codec/coded-tensor.ts';
+import { REFERENCE_KERNELS, type CodecKernels } from '../codec/kernels.ts';
+import { loadWasmKernels } from './wasm-kernels.ts';
+
+let wasm: CodecKernels;
+beforeAll(async () => {
+  wasm = await loadWasmKernels();
+});
+
+const tensors = fc
+  .record({
+    shape: fc.array(fc.integer({ min: 0, max: 19 }), { maxLength: 4 }),
+    seed: fc.integer({ min: 0, max: 0xffff_ffff }),
+    floor: fc.constantFrom(0, -9),
+    magnitude: fc.integer({ min: -70, max: 110 }),
+    odd: fc.constantFrom(0, Number.NaN, Infinity, -Infinity, 1e-44, -0, 3e38),
+    share: fc.constantFrom(0, 0, 0, 0.01, 0.5, 1),
+  })
+  .map(({ shape, seed, floor, magnitude, odd, share }): TensorData => {
+    const random = seededRandom(seed);
+    const strengths = Array.from({ length: 20 }, () => 2 ** (magnitude + 12 * random.next()));
+    const data = Float32Array.from({ length: elementCount(shape) }, (_, i) => {
+      const normal = random.next() + random.next() + random.next() - 1.5;
+      return random.next() < share ? odd : Math.max(floor, normal) * (strengths[i % 20] ?? 1);
+    });
+    return { dtype: 'float32', shape, data };
+  });
+
+describe.each([...CODECS])('%s', (_, spec) => {
+  test('gives the bytes of the reference, and reads them to the same values', () => {
+    fc.assert(
+      fc.property(tensors, (tensor) => {
+        const encoded = encodeActivation('x', tensor, spec, REFERENCE_KERNELS);
+        expect(encodeActivation('x', tensor, spec, wasm)).toEqual(encoded);
+        expect(decodeTensor(encoded, wasm)).toEqual(decodeTensor(encoded, REFERENCE_KERNELS));
+      }),
+      { seed: 4, numRuns: 60 },
+    );
+  });
+});
