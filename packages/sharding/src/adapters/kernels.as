@@ -161,6 +161,18 @@ export function unpackBits(packed: usize, count: u32, bits: u32, values: usize):
   }
 }
 
+/** Whole 16 symbols are read: behind the last there are zeros. */
+export function greatest(symbols: usize, count: u32): u32 {
+  let most = i8x16.splat(0);
+  const end = symbols + count;
+  for (; symbols < end; symbols += 16) most = i8x16.max_u(most, v128.load(symbols));
+  // The greatest of 16 lanes by halves.
+  most = i8x16.max_u(most, i8x16.shuffle(most, most, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
+  most = i8x16.max_u(most, i8x16.shuffle(most, most, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11));
+  most = i8x16.max_u(most, i8x16.shuffle(most, most, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
+  return max(<u32>i8x16.extract_lane_u(most, 0), <u32>i8x16.extract_lane_u(most, 1));
+}
+
 /**
  * `symbols` has `up` symbols of the start before it; a row of counts holds `1 << shift` sums. Two counters take turns, for counting
  * the same thing twice in a row is slow: `counts` has room for both, of `size` each, and the sum is left in the first.

@@ -27,6 +27,7 @@ interface Exports {
   dequantize(stored: number, count: number, steps: number, period: number, zero: number, values: number): void;
   packBits(values: number, count: number, bits: number, packed: number): void;
   unpackBits(packed: number, count: number, bits: number, values: number): void;
+  greatest(symbols: number, count: number): number;
   countPairs(
     symbols: number,
     count: number,
@@ -146,6 +147,13 @@ function wasmKernels(wasm: Exports): CodecKernels {
       return bytesAt(to, count).slice();
     },
 
+    greatest(symbols) {
+      const [from = 0] = place(symbols.length);
+      bytesAt(from, symbols.length).set(symbols);
+      bytesAt(from + symbols.length, 16).fill(0);
+      return wasm.greatest(from, symbols.length);
+    },
+
     countPairs(symbols, alphabet, neighbours) {
       const { left, up } = reachOf(neighbours, symbols.length);
       const pairs = pairCountsOf(alphabet);
@@ -227,5 +235,6 @@ const scalePeriod = (groups: Groups): number =>
   groups.channels === 0 ? 16 * Math.ceil(groups.elements / 16) : vectorPeriod(groups.channels, 16);
 
 function spread(to: Float32Array, perGroup: Float32Array, groups: Groups): void {
-  for (let i = 0; i < to.length; i++) to[i] = perGroup[groupOf(i, groups)] as number;
+  if (groups.channels === 0) for (let i = 0; i < to.length; i++) to[i] = perGroup[groupOf(i, groups)] as number;
+  else for (let at = 0; at < to.length; at += groups.channels) to.set(perGroup, at);
 }

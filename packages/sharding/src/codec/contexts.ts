@@ -2,7 +2,7 @@
  * Chooses contexts for a set of symbols: sums of neighbours fall into at most `CONTEXTS_MAX` ranges, each with frequencies of
  * its own. More ranges predict better but cost a table each, so neighbouring ranges are joined while that saves bits.
  */
-import { frequenciesOf, weightsOf } from './frequencies.ts';
+import { frequenciesOf } from './frequencies.ts';
 import type { PairCounts } from './rans.ts';
 
 export const CONTEXTS_MAX = 16;
@@ -13,15 +13,19 @@ const FIRST_RANGES_MAX = 24;
 const TABLE_BITS_PER_SYMBOL = 4;
 const TABLE_BITS = 10;
 
-interface Range {
-  /** Its first sum. */
+/** Sums of neighbours from `begin` to where the next context begins. */
+export interface Context {
   readonly begin: number;
+  /** How often each symbol occurs. */
   readonly counts: Float64Array;
+}
+
+interface Range extends Context {
   readonly bits: number;
 }
 
-/** @returns the first sum of each range after the first, ascending */
-export function chooseContexts(pairs: PairCounts): number[] {
+/** @returns ranges in ascending order, the first of which begins at 0 */
+export function chooseContexts(pairs: PairCounts): readonly Context[] {
   const ranges = firstRanges(pairs);
   const joined = ranges.slice(1).map((range, i) => join(ranges[i] as Range, range));
   const loss = (i: number): number =>
@@ -36,7 +40,7 @@ export function chooseContexts(pairs: PairCounts): number[] {
       if (i >= 0 && i < joined.length) joined[i] = join(ranges[i] as Range, ranges[i + 1] as Range);
     }
   }
-  return ranges.slice(1).map((range) => range.begin);
+  return ranges;
 }
 
 /** Ranges of about the same number of symbols. */
@@ -98,18 +102,6 @@ export function contextBySum(begins: readonly number[], alphabet: number): Uint8
   for (const begin of begins)
     for (let sum = begin; sum < contexts.length; sum++) contexts[sum] = (contexts[sum] as number) + 1;
   return contexts;
-}
-
-/** Weights per context, `(contexts, alphabet)`. A context in which nothing occurs has its first symbol alone. */
-export function contextWeights({ counts, alphabet, sumsPerRow }: PairCounts, contextOf: Uint8Array): Uint16Array[] {
-  const perContext = Array.from({ length: (contextOf.at(-1) ?? 0) + 1 }, () => new Float64Array(alphabet));
-  for (let row = 0; row * alphabet < counts.length; row++) {
-    add(perContext[contextOf[row * sumsPerRow] as number] as Float64Array, counts, row * alphabet);
-  }
-  return perContext.map((own) => {
-    if (own.every((count) => count === 0)) own[0] = 1;
-    return weightsOf(own);
-  });
 }
 
 /** Frequencies of all contexts one after another. */

@@ -13,11 +13,15 @@ const WEIGHT_BITS = 12;
 /** Bit length of the greatest weight. */
 const LENGTH_MAX = WEIGHT_BITS + 1;
 
-/** Weights 0 to 4096 of counts that are not all zero, each with at most three significant bits. */
+/**
+ * Weights 0 to 4096 of counts, each with at most three significant bits. Where nothing occurs, the first symbol stands for
+ * all.
+ */
 export function weightsOf(counts: ArrayLike<number>): Uint16Array {
   let total = 0;
   for (let i = 0; i < counts.length; i++) total += counts[i] as number;
   const weights = new Uint16Array(counts.length);
+  if (total === 0) weights[0] = 1;
   for (let i = 0; i < counts.length; i++) {
     const count = counts[i] as number;
     if (count === 0) continue;

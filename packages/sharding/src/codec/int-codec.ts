@@ -51,7 +51,8 @@ export interface Scales {
 
 /** Nothing for tensors that are not quantized: with NaN, an infinity, or a largest magnitude out of bounds. */
 export function scalesOf({ magnitudeBits }: Maxima): Scales | undefined {
-  const greatest = magnitudeBits.reduce((a, b) => Math.max(a, b), 0);
+  let greatest = 0;
+  for (const bits of magnitudeBits) greatest = Math.max(greatest, bits);
   const below = new Uint8Array(magnitudeBits.length);
   if (greatest === 0) return { top: 0, below };
   const magnitude = new Float32Array(Uint32Array.of(greatest).buffer)[0] as number;
@@ -65,11 +66,17 @@ export function scalesOf({ magnitudeBits }: Maxima): Scales | undefined {
   return { top, below };
 }
 
-const perGroup = (
+/** What `of` says of each group's range. */
+function perGroup(
   { top, below }: Scales,
   of: (exponent: number, levels: number) => number,
   { levels }: Levels,
-): Float32Array => Float32Array.from(below, (octaves) => of(top - octaves, levels));
+): Float32Array {
+  const byOctaves = Float32Array.from({ length: SCALE_BELOW_MAX + 1 }, (_, octaves) => of(top - octaves, levels));
+  const values = new Float32Array(below.length);
+  for (let group = 0; group < values.length; group++) values[group] = byOctaves[below[group] as number] as number;
+  return values;
+}
 
 /** @returns nothing for tensors that only a lossless codec carries */
 export function quantizeTensor(

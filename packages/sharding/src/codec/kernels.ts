@@ -4,13 +4,14 @@
  */
 import { packBits, unpackBits } from './pack.ts';
 import { dequantize, quantize } from './quantize.ts';
-import { countPairs, decodeRans, encodeRans } from './rans.ts';
+import { countPairs, decodeRans, encodeRans, greatest } from './rans.ts';
 
 export interface CodecKernels {
   readonly quantize: typeof quantize;
   readonly dequantize: typeof dequantize;
   readonly packBits: typeof packBits;
   readonly unpackBits: typeof unpackBits;
+  readonly greatest: typeof greatest;
   readonly countPairs: typeof countPairs;
   readonly encodeRans: typeof encodeRans;
   readonly decodeRans: typeof decodeRans;
@@ -21,6 +22,7 @@ export const REFERENCE_KERNELS: CodecKernels = {
   dequantize,
   packBits,
   unpackBits,
+  greatest,
   countPairs,
   encodeRans,
   decodeRans,

@@ -65,12 +65,7 @@ export function quantize(
 }
 
 /** @param steps one per group */
-export function dequantize(
-  stored: Uint8Array,
-  groups: Groups,
-  steps: Float32Array,
-  { zero }: Levels,
-): Float32Array {
+export function dequantize(stored: Uint8Array, groups: Groups, steps: Float32Array, { zero }: Levels): Float32Array {
   const values = new Float32Array(stored.length);
   for (let i = 0; i < stored.length; i++) {
     values[i] = ((stored[i] as number) - zero) * (steps[groupOf(i, groups)] as number);

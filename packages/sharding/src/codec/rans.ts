@@ -30,6 +30,13 @@ export interface SymbolModel extends Neighbours {
   readonly frequencies: Uint16Array;
 }
 
+/** The greatest symbol; 0 of none. */
+export function greatest(symbols: Uint8Array): number {
+  let most = 0;
+  for (let i = 0; i < symbols.length; i++) most = Math.max(most, symbols[i] as number);
+  return most;
+}
+
 /** How often each symbol follows each sum of neighbours, sums in rows of so many: `counts[(sum / sumsPerRow) * alphabet + symbol]`. */
 export interface PairCounts {
   readonly counts: Uint32Array;

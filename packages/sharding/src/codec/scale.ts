@@ -23,8 +23,9 @@ export function scaleExponent(magnitudeBits: number): number {
   const octave = (magnitudeBits >>> 23) - 127;
   bits[0] = (magnitudeBits & 0x7f_ffff) | 0x3f80_0000;
   const within = floats[0] as number;
-  const quarter = QUARTERS.findIndex((limit) => within <= limit);
-  return 4 * octave + (quarter < 0 ? 4 : quarter);
+  let quarter = 0;
+  while (quarter < 4 && within > (QUARTERS[quarter] as number)) quarter += 1;
+  return 4 * octave + quarter;
 }
 
 /** What one unit of an integer stands for, where `levels` units span the range. */

@@ -7,20 +7,18 @@
  * weights (frequencies.ts).
  */
 import { BitReader, BitWriter } from './bits.ts';
-import { chooseContexts, contextBySum, contextFrequencies, CONTEXTS_MAX, contextWeights } from './contexts.ts';
-import { readWeights, writeWeights } from './frequencies.ts';
+import { chooseContexts, contextBySum, contextFrequencies, CONTEXTS_MAX } from './contexts.ts';
+import { readWeights, weightsOf, writeWeights } from './frequencies.ts';
 import type { CodecKernels } from './kernels.ts';
 import { corrupt, PayloadReader, PayloadWriter } from './payload.ts';
 import type { Neighbours } from './rans.ts';
 
 export function encodeSymbols(symbols: Uint8Array, neighbours: Neighbours, kernels: CodecKernels): Uint8Array {
-  let greatest = neighbours.start;
-  for (let i = 0; i < symbols.length; i++) greatest = Math.max(greatest, symbols[i] as number);
-  const alphabet = greatest + 1;
-  const pairs = kernels.countPairs(symbols, alphabet, neighbours);
-  const begins = chooseContexts(pairs);
+  const alphabet = Math.max(neighbours.start, kernels.greatest(symbols)) + 1;
+  const contexts = chooseContexts(kernels.countPairs(symbols, alphabet, neighbours));
+  const [, ...begins] = contexts.map(({ begin }) => begin);
+  const weights = contexts.map(({ counts }) => weightsOf(counts));
   const contextOf = contextBySum(begins, alphabet);
-  const weights = contextWeights(pairs, contextOf);
   const bits = new BitWriter();
   for (const [i, begin] of begins.entries()) bits.gamma(begin - (begins[i - 1] ?? 0));
   for (const own of weights) writeWeights(bits, own);
