@@ -1,4 +1,4 @@
-export { heldOutDigits } from './held-out-digits.ts';
+export { heldOutDigits, wholeHeldOutDigits } from './held-out-digits.ts';
 export type { LabelledDigits } from './mnist-package.ts';
 export type { NsfwModelName } from './nsfw-model.ts';
 export { samplePictures, type SamplePicture } from './pictures.ts';
