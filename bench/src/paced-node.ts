@@ -74,7 +74,7 @@ function memoryStore(): ShardStore {
   const shards = new Map<string, Uint8Array<ArrayBuffer>>();
   return {
     get: async (digest) => shards.get(digest),
-    put: async (digest, bytes) => void shards.set(digest, bytes),
+    put: async (digest, bytes) => shards.set(digest, bytes).has(digest),
     remove: async (digest) => void shards.delete(digest),
   };
 }

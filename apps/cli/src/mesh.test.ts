@@ -180,6 +180,10 @@ test('a shard that is not what the manifest promised is never loaded, and says s
   bytes[1000] = (bytes[1000] ?? 0) ^ 1;
   await writeFile(file, bytes);
   sameTime(file, reference);
+  // With neighbours that have the right bytes nothing is amiss.
+  const among = await joinAs('among');
+  await until(() => among.snapshot.models.some(({ model, state }) => model === 'digits' && state === 'ready'));
+  for (const node of [among, ...nodes]) await node.stop();
   const late = await joinAs('late');
   await until(() => late.snapshot.models.some(({ model, state }) => model === 'digits' && state === 'failed'));
   const held = late.snapshot.models;
@@ -188,6 +192,9 @@ test('a shard that is not what the manifest promised is never loaded, and says s
   );
   await until(() => late.snapshot.models.some(({ model, state }) => model === 'half_plus_two' && state === 'ready'));
   await late.stop();
+  // Those who have kept it serve again.
+  nodes = [await joinAs('one'), await joinAs('two')];
+  await until(() => coordinator.models().every((model) => model.replicas === 2));
   expect((await post('{"instances": [1.0]}')).status).toBe(200);
 }, 60_000);
 

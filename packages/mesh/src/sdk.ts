@@ -192,6 +192,12 @@ export interface NodeModelStatus {
   readonly state: AssignmentState;
   readonly bytesDone: number;
   readonly bytesTotal: number;
+  /** Where the bytes done came from: kept from an earlier visit, the coordinator, and which neighbours. */
+  readonly bytesFrom: {
+    readonly cache: number;
+    readonly coordinator: number;
+    readonly peers: readonly { readonly peer: PeerId; readonly bytes: number }[];
+  };
   /** Golden vectors passed, of how many. */
   readonly selfTestPassed: number;
   readonly selfTestTotal: number;

@@ -17,12 +17,15 @@ import {
   PING_INTERVAL_MS,
   type ChannelMessage,
   type DownMessage,
+  type ReasonCode,
 } from '@shoal/protocol';
 import { Device } from './device.ts';
 import type { Executor } from './executor.ts';
+import type { FetchParts } from './fetch-model.ts';
 import { linkReport } from './link-report.ts';
 import type { NodeOptions, NodeParts } from './node-options.ts';
 import { NodeStatus, phaseOf, type LogEntry } from './node-status.ts';
+import { ShardExchange } from './shards/shard-exchange.ts';
 import { StageHolder } from './stage-holder.ts';
 import { StageLoader } from './stage-loader.ts';
 import { StageRunner } from './stage-runner.ts';
@@ -47,6 +50,7 @@ export class NodeAgent implements ContributedNode {
   #linksToldAtMs = Number.NEGATIVE_INFINITY;
   readonly #loader: StageLoader;
   readonly #surveyor: Surveyor;
+  readonly #shards: ShardExchange;
   readonly #stop = new AbortController();
   #runner: StageRunner | undefined;
   #signaling: Signaling | undefined;
@@ -56,17 +60,28 @@ export class NodeAgent implements ContributedNode {
   private constructor(parts: NodeParts, options: NodeOptions) {
     this.#parts = parts;
     this.#options = options;
-    const { clock, wallClockMs, executor, store, source, digest } = parts;
+    const { clock, wallClockMs, executor, store, digest } = parts;
     this.#status = new NodeStatus({ clock, wallClockMs, snapshot: () => this.snapshot });
     this.#device = new Device({ fresh: executor, clock, onCrash: (reason) => this.#recover(reason) });
+    this.#shards = new ShardExchange({
+      clock,
+      store,
+      digest,
+      reach: (peer) => this.#reach(peer),
+      isWorking: () => (this.#runner?.figures.running ?? 0) > 0,
+      isOnline: () => this.#signaling?.state === 'open',
+      send: (message) => this.#signaling?.send(message),
+      log: (code, text) => this.#status.log(code, text),
+    });
     this.#loader = new StageLoader({
       holder: this.#holder,
       clock,
       memoryBytesMax: options.memoryBytesMax,
       executor: () => this.#device.executor,
-      fetchParts: (signal) => ({ store, source: source(options.url), digest, clock, signal }),
+      fetchParts: (signal) => this.#fetchParts(signal),
       send: (message) => this.#signaling?.send(message),
       log: (code, text) => this.#status.log(code, text),
+      onShard: (bytes, origin) => this.#shards.count(bytes, origin),
       onProgress: () => this.#status.changed(),
       onState: () => this.#settlePhase(),
     });
@@ -77,13 +92,18 @@ export class NodeAgent implements ContributedNode {
     });
   }
 
+  #fetchParts(signal: AbortSignal): FetchParts {
+    const { store, source, digest, clock, random } = this.#parts;
+    const { neighbours } = this.#shards;
+    return { store, source: source(this.#options.url), digest, clock, random, signal, neighbours };
+  }
+
   /** With the memory that what is held leaves. */
   #surveyParts(): SurveyParts {
-    const { clock, store, source, digest } = this.#parts;
-    const { url, memoryBytesMax } = this.#options;
+    const { memoryBytesMax } = this.#options;
     return {
-      clock,
-      fetch: { store, source: source(url), digest, clock, signal: this.#stop.signal },
+      clock: this.#parts.clock,
+      fetch: this.#fetchParts(this.#stop.signal),
       executor: () => this.#device.executor,
       memoryBytesMax: memoryBytesMax - this.#holder.memoryBytes(),
     };
@@ -158,11 +178,8 @@ export class NodeAgent implements ContributedNode {
   /** The tab is closing: a goodbye on every line, and no waiting. */
   leaveAtOnce(): void {
     if (this.#stop.signal.aborted) return;
-    this.#stop.abort();
     this.#signaling?.send({ type: 'leaving', code: 'PEER_LEFT' });
-    this.#links?.close('PEER_LEFT');
-    this.#signaling?.close();
-    this.#device.stop();
+    this.#close('PEER_LEFT');
   }
 
   async #measure(): Promise<void> {
@@ -208,6 +225,7 @@ export class NodeAgent implements ContributedNode {
         closed: (link, error) => {
           this.#status.log(error.code, `link to ${link.peer} ended: ${error.reason}`);
           this.#runner?.dropFrom(link.peer);
+          this.#shards.dropFrom(link.peer, error);
           this.#status.changed();
         },
       },
@@ -233,6 +251,7 @@ export class NodeAgent implements ContributedNode {
       profile: { name, platform, backend, backends: [...reports], memoryBytesMax },
       holds: this.#holder.held(),
     });
+    this.#shards.neighbours.announceAll();
     this.#settlePhase();
   }
 
@@ -253,14 +272,16 @@ export class NodeAgent implements ContributedNode {
         return this.#surveyor.take(message);
       case 'peer-left':
         this.#runner?.dropFrom(message.peerId);
+        this.#shards.dropFrom(message.peerId, new MeshError(message.code));
         this.#links?.drop(message.peerId, message.code);
         return;
+      case 'shard-sources':
+        return this.#shards.neighbours.onSources(message.sources);
       case 'refused':
         return this.#status.log(message.code, `${message.about}: ${message.reason}`);
       case 'welcome':
       case 'signal':
       case 'placement':
-      case 'shard-sources':
       case 'traffic':
         return;
     }
@@ -278,6 +299,7 @@ export class NodeAgent implements ContributedNode {
       queued: figures?.waiting ?? 0,
       rowsDone: figures?.rowsDone ?? 0,
       ...(work.length === 0 ? {} : { work }),
+      shards: this.#shards.figures,
     });
     this.#reportLinks();
   }
@@ -292,7 +314,8 @@ export class NodeAgent implements ContributedNode {
     this.#signaling?.send({ type: 'links', links });
   }
 
-  #onLinkMessage({ peer }: Link, message: ChannelMessage, bodies: readonly Uint8Array[]): void | Promise<void> {
+  #onLinkMessage(link: Link, message: ChannelMessage, bodies: readonly Uint8Array[]): void | Promise<void> {
+    const { peer } = link;
     switch (message.type) {
       case 'work':
         return this.#runner?.take(message, bodies);
@@ -305,10 +328,11 @@ export class NodeAgent implements ContributedNode {
       case 'result':
       case 'failure':
       case 'lease':
+        return;
       case 'shard-ask':
       case 'shard-piece':
       case 'shard-refusal':
-        return;
+        return this.#shards.onMessage(link, message, bodies);
     }
   }
 
@@ -339,8 +363,13 @@ export class NodeAgent implements ContributedNode {
     if (['stopped', 'failed'].includes(this.#status.now.phase)) return;
     this.#status.log(error.code, error.reason);
     this.#status.enter('failed', error.code, error.reason);
+    this.#close(error.code);
+  }
+
+  #close(code: ReasonCode): void {
     this.#stop.abort();
-    this.#links?.close(error.code);
+    this.#loader.stop();
+    this.#links?.close(code);
     this.#signaling?.close();
     this.#device.stop();
   }

@@ -15,7 +15,7 @@ import {
   type StageModel,
   type StageNames,
 } from '@shoal/sharding';
-import { fetchShards, type FetchParts } from './fetch-model.ts';
+import { fetchShards, type FetchParts, type OnShard } from './fetch-model.ts';
 
 export interface PreparedStage {
   /** The model.json to load, UTF-8. */
@@ -42,7 +42,7 @@ export async function prepareStage(
   manifest: Manifest,
   { layers, stage, stages }: AssignMessage,
   parts: FetchParts,
-  onBytes: (bytes: number) => void,
+  onShard: OnShard,
 ): Promise<PreparedStage> {
   const isFirst = stage === 0;
   const isLast = stage === stages - 1;
@@ -50,7 +50,7 @@ export async function prepareStage(
     const range = `layers [${layers.start}, ${layers.end}) of ${manifest.layers}`;
     throw new MeshError('MODEL_INVALID', `${range} are not stage ${stage + 1} of ${stages}`);
   }
-  const topology = await fetchShards(manifest, manifest.topology, parts, onBytes);
+  const topology = await fetchShards(manifest, manifest.topology, parts, onShard);
   const ends = { isWhole: isFirst && isLast, isFirst, isLast };
   if (ends.isWhole) {
     const { weights: shards, memoryBytes, signatures } = manifest;

@@ -1,8 +1,8 @@
 /** Where a node keeps shards between visits. A store may forget: what it gives back is checked again. */
 export interface ShardStore {
   get(digest: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
-  /** Keeps a shard if there is room; a full store is no error. */
-  put(digest: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** Keeps a shard if there is room, and says whether it did; a full store is no error. */
+  put(digest: string, bytes: Uint8Array<ArrayBuffer>): Promise<boolean>;
   remove(digest: string): Promise<void>;
 }
 

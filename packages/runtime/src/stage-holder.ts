@@ -5,11 +5,13 @@ import type {
   AssignmentState,
   AssignMessage,
   HeldStage,
+  PeerId,
   ReasonCode,
   WorkFigures,
   WorkMessage,
 } from '@shoal/protocol';
 import type { Manifest } from '@shoal/sharding';
+import type { ShardOrigin } from './fetch-model.ts';
 import type { PreparedStage } from './prepare-stage.ts';
 
 export interface HeldAssignment {
@@ -28,11 +30,32 @@ export interface HeldAssignment {
   loaded: boolean;
   bytesDone: number;
   bytesTotal: number;
+  taken: TakenBytes;
   selfTestPassed: number;
   selfTestTotal: number;
   msPerRow: number | null;
   /** Rows of real work that nobody was told of, and how long the node was busy with them. */
   work: { readonly rows: number; readonly busyMs: number };
+}
+
+/** Where what was downloaded came from. */
+interface TakenBytes {
+  readonly cacheBytes: number;
+  readonly coordinatorBytes: number;
+  readonly bytesByPeer: ReadonlyMap<PeerId, number>;
+}
+
+export function addTaken(taken: TakenBytes, bytes: number, origin: ShardOrigin): TakenBytes {
+  switch (origin.kind) {
+    case 'cache':
+      return { ...taken, cacheBytes: taken.cacheBytes + bytes };
+    case 'coordinator':
+      return { ...taken, coordinatorBytes: taken.coordinatorBytes + bytes };
+    case 'peer': {
+      const before = taken.bytesByPeer.get(origin.peer) ?? 0;
+      return { ...taken, bytesByPeer: new Map(taken.bytesByPeer).set(origin.peer, before + bytes) };
+    }
+  }
 }
 
 /** The same layers of the same model are the same stage, whatever their number in a partition. */
@@ -55,6 +78,7 @@ const fresh = (message: AssignMessage, assignments: HeldAssignment['assignments'
   loaded: false,
   bytesDone: 0,
   bytesTotal: 0,
+  taken: { cacheBytes: 0, coordinatorBytes: 0, bytesByPeer: new Map() },
   selfTestPassed: 0,
   selfTestTotal: 0,
   msPerRow: null,
@@ -102,6 +126,11 @@ export class StageHolder {
       this.#held.set(stageId, fresh(held.message, held.assignments));
     }
     return [...this.#held.values()];
+  }
+
+  /** What is under way for any of them is called off. */
+  abort(): void {
+    for (const held of this.#held.values()) held.abort.abort();
   }
 
   /** What can serve this piece of work, or why not. */
@@ -165,6 +194,11 @@ export class StageHolder {
       state: held.state,
       bytesDone: held.bytesDone,
       bytesTotal: held.bytesTotal,
+      bytesFrom: {
+        cache: held.taken.cacheBytes,
+        coordinator: held.taken.coordinatorBytes,
+        peers: [...held.taken.bytesByPeer].map(([peer, bytes]) => ({ peer, bytes })),
+      },
       selfTestPassed: held.selfTestPassed,
       selfTestTotal: held.selfTestTotal,
       msPerRow: held.msPerRow,

@@ -3,10 +3,10 @@ import { withDeadline, type Clock } from '@shoal/base';
 import { MeshError, type AssignmentId, type AssignMessage, type ReasonCode, type UpMessage } from '@shoal/protocol';
 import type { Manifest } from '@shoal/sharding';
 import type { Executor } from './executor.ts';
-import { fetchManifest, fetchShards, shardBytes, type FetchParts } from './fetch-model.ts';
+import { fetchManifest, fetchShards, shardBytes, type FetchParts, type OnShard } from './fetch-model.ts';
 import { prepareStage, type PreparedStage } from './prepare-stage.ts';
 import { selfTest, tryStage } from './self-test.ts';
-import type { HeldAssignment, StageHolder } from './stage-holder.ts';
+import { addTaken, type HeldAssignment, type StageHolder } from './stage-holder.ts';
 
 /** For loading a model, and for its self-test: a software GPU needs a minute to compile an image model's shaders. */
 const PREPARE_DEADLINE_MS = 180_000;
@@ -19,6 +19,7 @@ export interface StageLoaderParts {
   readonly fetchParts: (signal: AbortSignal) => FetchParts;
   readonly send: (message: UpMessage) => void;
   readonly log: (code: ReasonCode, text: string) => void;
+  readonly onShard: OnShard;
   /** Something that is held is further than it was. */
   readonly onProgress: () => void;
   /** Something that is held is in another state. */
@@ -71,6 +72,11 @@ export class StageLoader {
     }
   }
 
+  /** Nothing more is fetched or loaded. */
+  stop(): void {
+    this.#parts.holder.abort();
+  }
+
   /** Its end is reported either way. */
   async #load(held: HeldAssignment): Promise<void> {
     const { model, version, stage, stages } = held.message;
@@ -98,15 +104,17 @@ export class StageLoader {
     const manifest = await fetchManifest(manifestPath, manifestDigest, parts);
     held.manifest = manifest;
     held.bytesTotal = shardBytes(manifest.topology);
-    const onBytes = (bytes: number): void => {
+    const onShard: OnShard = (bytes, origin) => {
       held.bytesDone += bytes;
+      held.taken = addTaken(held.taken, bytes, origin);
+      this.#parts.onShard(bytes, origin);
       this.#report(held);
     };
-    const prepared = await prepareStage(manifest, held.message, parts, onBytes);
+    const prepared = await prepareStage(manifest, held.message, parts, onShard);
     this.#checkMemory(prepared.memoryBytes, held);
     held.prepared = prepared;
     held.bytesTotal += shardBytes(prepared.shards);
-    const weights = await fetchShards(manifest, prepared.shards, parts, onBytes);
+    const weights = await fetchShards(manifest, prepared.shards, parts, onShard);
     return { manifest, prepared, weights };
   }
 

@@ -98,7 +98,8 @@ describe('a shard that nodes hold', () => {
 
   test('[SH5] of shards that no model has nothing is known, whatever nodes claim', () => {
     held(ann, other);
-    expect(wanted(bob, other, one)).toEqual({ [one]: '' });
+    expect(wanted(bob, other, one)).toEqual({ [other]: '', [one]: '' });
+    expect(wanted(cid, other, one)).toEqual({ [other]: '', [one]: 'bob…' });
     expect(directory.shards.size).toBe(2);
   });
 
@@ -106,7 +107,7 @@ describe('a shard that nodes hold', () => {
     feed({ type: 'shards-added', modelKey: 'm/2', digests: [two] });
     held(ann, one, two);
     feed({ type: 'shards-removed', modelKey: 'm/1' });
-    expect(wanted(bob, one, two)).toEqual({ [two]: 'ann' });
+    expect(wanted(bob, one, two)).toEqual({ [one]: '', [two]: 'ann' });
     expect(directory.sources.get(ann)?.held).toBe(1);
   });
 });

@@ -76,8 +76,9 @@ export function updateShards(directory: ShardDirectory, event: ShardEvent): Shar
       }
       return [];
     case 'wanted': {
-      const known = [...new Set(event.digests)].filter((digest) => directory.shards.has(digest));
-      const sources = known.map((digest) => sourcesFor(directory, digest, event.peer, event.nowMs));
+      const sources = [...new Set(event.digests)].map((digest) =>
+        sourcesFor(directory, digest, event.peer, event.nowMs),
+      );
       return [{ type: 'send', to: event.peer, message: { type: 'shard-sources', sources } }];
     }
     case 'held':
@@ -110,16 +111,17 @@ function sourceOf({ sources }: ShardDirectory, peer: PeerId): SourceRecord {
 /** The holders least often named first; else who is fetching it; else nobody, and the asker fetches. */
 function sourcesFor(directory: ShardDirectory, digest: string, asker: PeerId, nowMs: number): SourcesOfShard {
   const record = directory.shards.get(digest);
+  if (record === undefined) return { digest, peers: [], isFetching: false };
   const usable = (peers: Iterable<PeerId>): PeerId[] =>
     [...peers].filter((peer) => peer !== asker && !isShunned(directory, peer));
-  const holders = usable(record?.holders ?? []);
+  const holders = usable(record.holders);
   if (holders.length > 0) return { digest, peers: named(directory, holders), isFetching: false };
-  for (const [peer, sinceMs] of record?.fetching ?? []) {
-    if (nowMs - sinceMs >= SHARD_FETCH_LEASE_MS) record?.fetching.delete(peer);
+  for (const [peer, sinceMs] of record.fetching) {
+    if (nowMs - sinceMs >= SHARD_FETCH_LEASE_MS) record.fetching.delete(peer);
   }
-  const fetching = usable(record?.fetching.keys() ?? []);
+  const fetching = usable(record.fetching.keys());
   if (fetching.length > 0) return { digest, peers: named(directory, fetching), isFetching: true };
-  record?.fetching.set(asker, nowMs);
+  record.fetching.set(asker, nowMs);
   return { digest, peers: [], isFetching: false };
 }
 

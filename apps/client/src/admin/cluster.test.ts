@@ -17,6 +17,7 @@ const node = (name: string, change: Partial<ClusterNode> = {}): ClusterNode => (
   joinedAtMs: 0,
   lastSeenMs: 0,
   assignments: [],
+  shards: { cacheBytes: 0, peerBytes: 0, coordinatorBytes: 0, servedBytes: 0, held: 0, strikes: 0, isShunned: false },
   ...change,
 });
 

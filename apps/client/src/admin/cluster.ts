@@ -1,5 +1,5 @@
 /** What the coordinator's API tells of nodes and models, and the sentences drawn from it. */
-import type { AssignmentState, BackendName, BackendReport, ReasonCode, Signature } from '@shoal/protocol';
+import type { AssignmentState, BackendName, BackendReport, ReasonCode, ShardFigures, Signature } from '@shoal/protocol';
 
 export interface NodeAssignment {
   readonly model: string;
@@ -36,6 +36,18 @@ export interface ClusterNode {
   readonly joinedAtMs: number;
   readonly lastSeenMs: number;
   readonly assignments: readonly NodeAssignment[];
+  readonly shards: NodeShards;
+}
+
+/** Where a node's shards came from, what it gave to others, and who got wrong bytes from it. */
+export interface NodeShards extends ShardFigures {
+  readonly held: number;
+  /** Nodes that reported it. */
+  readonly strikes: number;
+  /** Nobody is sent to it any more. */
+  readonly isShunned: boolean;
+  readonly code?: ReasonCode;
+  readonly reason?: string;
 }
 
 /** `GET /api/v1/nodes`. */

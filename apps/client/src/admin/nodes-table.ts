@@ -132,6 +132,15 @@ export class NodesTable extends LitElement {
                 ${node.assignments.map((each) => this.#assignment(each))}
               </ul>`
         }
+        <span class="small soft" data-testid="node-shards">${strings.shards(node.shards)}</span>
+        ${
+          node.shards.strikes === 0
+            ? null
+            : html`<span class="badge bad"
+                >${shape('cross', '0.8em')} ${strings.strikes(node.shards.strikes, node.shards.isShunned)}
+                <code>${node.shards.code}</code></span
+              >`
+        }
       </td>
       <td role="cell" class="number" data-label=${columns.rowsDone}>${formatCount(node.rowsDone)}</td>
       <td role="cell" class="number" data-label=${columns.memory}>

@@ -5,6 +5,7 @@ import { formatBytes, formatMs } from '../shared/format.ts';
 import { shape } from '../shared/shapes.ts';
 import type { NodeModelStatus } from '../shared/sdk.ts';
 import { join as strings } from '../strings/strings.ts';
+import { sharesOf } from './node-view-model.ts';
 
 const BADGE_OF_STATE: Readonly<Record<NodeModelStatus['state'], string>> = {
   fetching: 'deep',
@@ -43,7 +44,10 @@ export function modelsTable(models: readonly NodeModelStatus[]): TemplateResult 
                 >
                 ${model.reason === null ? null : html`<p class="small soft">${model.reason}</p>`}
               </td>
-              <td class="number">${formatBytes(model.bytesTotal)}</td>
+              <td class="number">
+                ${formatBytes(model.bytesTotal)}
+                <p class="small soft" data-testid="bytes-from">${strings.bytesFrom(sharesOf(model))}</p>
+              </td>
               <td class="number">
                 ${model.selfTestTotal === 0 ? '–' : `${model.selfTestPassed}/${model.selfTestTotal}`}
               </td>

@@ -1,5 +1,7 @@
+import { peerId } from '@shoal/protocol';
 import { describe, expect, it } from 'vitest';
 import type { NodeModelStatus, NodePhase, NodeSnapshot } from '../shared/sdk.ts';
+import { join as strings } from '../strings/strings.ts';
 import {
   downloadProgress,
   downloadRate,
@@ -8,7 +10,10 @@ import {
   neighbours,
   screenOf,
   selfTestCount,
+  sharesOf,
 } from './node-view-model.ts';
+
+const MIB = 2 ** 20;
 
 const model = (change: Partial<NodeModelStatus> = {}): NodeModelStatus => ({
   model: 'digits',
@@ -16,6 +21,7 @@ const model = (change: Partial<NodeModelStatus> = {}): NodeModelStatus => ({
   state: 'fetching',
   bytesDone: 0,
   bytesTotal: 0,
+  bytesFrom: { cache: 0, coordinator: 0, peers: [] },
   selfTestPassed: 0,
   selfTestTotal: 0,
   msPerRow: null,
@@ -109,5 +115,18 @@ it('sums up the neighbours: kinds once each, the middle round trip', () => {
     links: 4,
     kinds: ['direct', 'relayed'],
     rttMs: 5,
+  });
+});
+
+describe('sharesOf', () => {
+  it('adds up what neighbours gave, and says it in one line', () => {
+    const peers = [
+      { peer: peerId('a'), bytes: 10 * MIB },
+      { peer: peerId('b'), bytes: 8 * MIB },
+    ];
+    const shares = sharesOf(model({ bytesFrom: { cache: 0, coordinator: 4.4 * MIB, peers } }));
+    expect(shares).toEqual({ cache: 0, coordinator: 4.4 * MIB, peers: 18 * MIB, neighbours: 2 });
+    expect(strings.bytesFrom(shares)).toBe('18 MiB from 2 neighbours and 4.4 MiB from the coordinator');
+    expect(strings.bytesFrom(sharesOf(model()))).toBe('');
   });
 });

@@ -116,3 +116,14 @@ export function neighbours(links: NodeSnapshot['links']): RouteNeighbours {
     rttMs: rtts[Math.floor(rtts.length / 2)] ?? null,
   };
 }
+
+/** Where a model's bytes came from, those of all neighbours together. */
+export function sharesOf({ bytesFrom }: NodeModelStatus): {
+  readonly cache: number;
+  readonly coordinator: number;
+  readonly peers: number;
+  readonly neighbours: number;
+} {
+  const { cache, coordinator, peers } = bytesFrom;
+  return { cache, coordinator, peers: peers.reduce((sum, { bytes }) => sum + bytes, 0), neighbours: peers.length };
+}

@@ -12,6 +12,19 @@ const plural = (count: number, one: string, many: string): string =>
 
 const list = (items: readonly string[]): string => new Intl.ListFormat('en').format(items);
 
+/** Bytes of models by where they came from, those of neighbours counted where it is known how many. */
+function takenFrom(from: { peers: number; neighbours?: number; coordinator: number; cache: number }): string {
+  const neighbours =
+    from.neighbours === undefined ? 'neighbours' : plural(from.neighbours, 'a neighbour', '# neighbours');
+  return list(
+    [
+      from.peers > 0 ? `${formatBytes(from.peers)} from ${neighbours}` : '',
+      from.coordinator > 0 ? `${formatBytes(from.coordinator)} from the coordinator` : '',
+      from.cache > 0 ? `${formatBytes(from.cache)} kept from before` : '',
+    ].filter((part) => part !== ''),
+  );
+}
+
 export const common = {
   product: 'Shoal',
   skip: 'Skip to the content',
@@ -172,6 +185,7 @@ export const join = {
   downloadSpeed: (bytesPerSecond: number, leftMs: number): string =>
     `${formatBytes(bytesPerSecond)} per second, about ${formatDuration(leftMs)} left`,
   downloadLabel: 'Download of the models',
+  bytesFrom: takenFrom,
   selfTest: (passed: number, total: number): string => `${passed} of ${total} stored inputs came out right`,
   cancel: 'Stop',
 
@@ -435,6 +449,10 @@ export const admin = {
   tested: (passed: number, total: number): string => `${passed} of ${total} right`,
   perRow: (ms: number): string => `${formatMs(ms)} per row`,
   noAssignments: 'none',
+  shards: (from: { peerBytes: number; coordinatorBytes: number; cacheBytes: number; servedBytes: number }): string =>
+    `took ${takenFrom({ peers: from.peerBytes, coordinator: from.coordinatorBytes, cache: from.cacheBytes }) || 'nothing'}; gave ${formatBytes(from.servedBytes)} to others`,
+  strikes: (strikes: number, isShunned: boolean): string =>
+    `wrong bytes, reported by ${plural(strikes, '1 node', '# nodes')}${isShunned ? ': no source any more' : ''}`,
 
   modelsTitle: 'Models',
   modelColumns: { model: 'Model', version: 'Version', state: 'State', replicas: 'Replicas', weights: 'Weights' },

@@ -71,6 +71,16 @@ function fakeNode(index: number, nowMs: number): ClusterNode {
       code: index === 4 && each === 1 ? 'SELF_TEST_FAILED' : 'IDLE',
       reason: index === 4 && each === 1 ? 'output 3 differs by 4 %' : '',
     })),
+    shards: {
+      cacheBytes: index === 1 ? 3_147_946 : 0,
+      peerBytes: index > 1 ? 2_900_000 : 0,
+      coordinatorBytes: index === 1 ? 0 : index === 0 ? 3_147_946 : 247_946,
+      servedBytes: index < 2 ? 9_000_000 : 400_000,
+      held: 112,
+      strikes: index === 4 ? 1 : 0,
+      isShunned: false,
+      ...(index === 4 ? { code: 'SHARD_DIGEST' as const, reason: 'wrong bytes, as 1 node(s) report' } : {}),
+    },
   };
 }
 

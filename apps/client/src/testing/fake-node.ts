@@ -19,6 +19,14 @@ const MODELS: readonly NodeModelStatus[] = [
   state: 'ready',
   bytesDone: bytesTotal,
   bytesTotal,
+  bytesFrom: {
+    cache: 0,
+    coordinator: Math.round(bytesTotal / 5),
+    peers: [
+      { peer: peerId('a'), bytes: Math.round(bytesTotal / 2) },
+      { peer: peerId('b'), bytes: bytesTotal - Math.round(bytesTotal / 5) - Math.round(bytesTotal / 2) },
+    ],
+  },
   selfTestPassed: selfTestTotal,
   selfTestTotal,
   msPerRow,

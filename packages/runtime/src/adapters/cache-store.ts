@@ -12,11 +12,15 @@ export function cacheStore(): ShardStore {
       return response === undefined ? undefined : new Uint8Array(await response.arrayBuffer());
     },
     async put(digest, bytes) {
+      const cache = await open();
+      if (cache === undefined) return false;
       try {
-        await (await open())?.put(keyOf(digest), new Response(bytes));
+        await cache.put(keyOf(digest), new Response(bytes));
+        return true;
       } catch (error) {
         // A full disk costs a download at the next visit, no more.
         if (!(error instanceof DOMException)) throw error;
+        return false;
       }
     },
     async remove(digest) {

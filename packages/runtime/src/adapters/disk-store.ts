@@ -21,6 +21,7 @@ export function diskStore(folder: string): ShardStore {
       const temporary = `${fileOf(digest)}.${randomUUID()}.part`;
       await writeFile(temporary, bytes);
       await rename(temporary, fileOf(digest));
+      return true;
     },
     async remove(digest) {
       await rm(fileOf(digest), { force: true });
