@@ -14,6 +14,8 @@ export interface BenchMesh {
   readonly invite: string;
   /** For files that should go with the mesh. */
   readonly folder: string;
+  /** Of a client. */
+  readonly token: string;
   connect(): Promise<Mesh>;
   close(): Promise<void>;
 }
@@ -42,6 +44,7 @@ export async function startBenchMesh({ prepareModels, pagesFolder }: BenchMeshOp
     return {
       url,
       folder,
+      token,
       invite: await coordinator.invite('node', INVITE_SECONDS),
       connect: () => connect({ url, token }),
       close: async () => {

@@ -1,6 +1,7 @@
 /** Every benchmark there is, in the order of the list. */
 import type { Bench } from './bench.ts';
 import { dataparallel } from './dataparallel.ts';
+import { pipeline } from './pipeline.ts';
 import { placement } from './placement.ts';
 
-export const BENCHES: readonly Bench[] = [dataparallel, placement];
+export const BENCHES: readonly Bench[] = [dataparallel, pipeline, placement];

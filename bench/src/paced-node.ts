@@ -2,8 +2,23 @@
  * A node that waits instead of computing, so that many fit on few cores: everything but the executor is what real
  * nodes run, WebRTC included.
  */
-import { MeshError, type BackendName, type BackendReport, type NamedTensors } from '@shoal/protocol';
-import { NodeAgent, type Executor, type ExecutorMemory, type RunResult, type ShardStore } from '@shoal/runtime';
+import {
+  DEFAULT_SIGNATURE,
+  MeshError,
+  type BackendName,
+  type BackendReport,
+  type NamedTensors,
+  type TensorData,
+} from '@shoal/protocol';
+import {
+  NodeAgent,
+  type Executor,
+  type ExecutorMemory,
+  type NodeParts,
+  type RunResult,
+  type ShardStore,
+  type StageToLoad,
+} from '@shoal/runtime';
 import { headlessParts } from '@shoal/runtime/headless';
 import type { BenchMesh } from './bench-mesh.ts';
 
@@ -17,15 +32,36 @@ export interface Pace {
   rowsRun: number;
 }
 
-/** Runs `half_plus_two` (y = x / 2 + 2), one run after another, each as long as its rows take at the node's pace. */
+/** What a paced node does with its one input, besides waiting. */
+export interface PacedWork {
+  rowsOf(input: TensorData): number;
+  outcomeOf(input: TensorData): TensorData;
+}
+
+/** `half_plus_two`: y = x / 2 + 2, each element a row. */
+const HALF_PLUS_TWO: PacedWork = {
+  rowsOf: ({ data }) => data.length,
+  outcomeOf: (input) => ({ ...input, data: floatsOf(input).map((value) => value / 2 + 2) }),
+};
+
+function floatsOf({ data }: TensorData): Float32Array {
+  if (data instanceof Float32Array) return data;
+  throw new MeshError('BAD_INPUT', 'the input is not float32');
+}
+
+/** One run after another, each as long as its rows take at the node's pace. */
 class PacedExecutor implements Executor {
   readonly #pace: Pace;
+  readonly #work: PacedWork;
+  /** Names of outputs, by stage. */
+  readonly #outputNames = new Map<string, readonly string[]>();
   /** When the last run ends. Runs follow each other by this time, not by when a timer woke up. */
   #busyUntilMs = 0;
   #stopped = false;
 
-  constructor(pace: Pace) {
+  constructor(pace: Pace, work: PacedWork) {
     this.#pace = pace;
+    this.#work = work;
   }
 
   async available(): Promise<readonly BackendName[]> {
@@ -38,7 +74,9 @@ class PacedExecutor implements Executor {
 
   async use(): Promise<void> {}
 
-  async load(): Promise<void> {}
+  async load({ id, signatures }: StageToLoad): Promise<void> {
+    this.#outputNames.set(id, Object.keys(signatures[DEFAULT_SIGNATURE]?.outputs ?? {}));
+  }
 
   async unload(): Promise<void> {}
 
@@ -46,13 +84,17 @@ class PacedExecutor implements Executor {
     return { tensors: 0, bytes: 0 };
   }
 
-  async run(_stageId: string, _signature: string, { x }: NamedTensors): Promise<RunResult> {
-    if (!(x?.data instanceof Float32Array)) throw new MeshError('BAD_INPUT', 'input "x" is not float32');
-    const computeMs = x.data.length * this.#pace.msPerRow;
+  async run(stageId: string, _signature: string, inputs: NamedTensors): Promise<RunResult> {
+    const [input] = Object.values(inputs);
+    if (input === undefined) throw new MeshError('BAD_INPUT', 'no input');
+    const rows = this.#work.rowsOf(input);
+    const computeMs = rows * this.#pace.msPerRow;
     this.#busyUntilMs = Math.max(performance.now(), this.#busyUntilMs) + computeMs;
-    this.#pace.rowsRun += x.data.length;
+    this.#pace.rowsRun += rows;
     await this.#until(this.#busyUntilMs);
-    return { outputs: { y: { ...x, data: x.data.map((value) => value / 2 + 2) } }, computeMs };
+    const outcome = this.#work.outcomeOf(input);
+    const names = this.#outputNames.get(stageId) ?? [];
+    return { outputs: Object.fromEntries(names.map((name) => [name, outcome])), computeMs };
   }
 
   stop(): void {
@@ -88,12 +130,28 @@ export interface PacedNode {
   leave(): void;
 }
 
+export interface PacedNodeOptions {
+  readonly work?: PacedWork;
+  readonly transport?: NodeParts['transport'];
+}
+
 /** Starts a paced node; settles once it has joined, before it has a model. */
-export async function startPacedNode(mesh: BenchMesh, name: string, msPerRow: number): Promise<PacedNode> {
+export async function startPacedNode(
+  mesh: BenchMesh,
+  name: string,
+  msPerRow: number,
+  { work = HALF_PLUS_TWO, transport }: PacedNodeOptions = {},
+): Promise<PacedNode> {
   const startedAtMs = performance.now();
   const pace: Pace = { msPerRow, rowsRun: 0 };
+  const parts = headlessParts(mesh.folder);
   const agent = await NodeAgent.start(
-    { ...headlessParts(mesh.folder), executor: () => new PacedExecutor(pace), store: memoryStore() },
+    {
+      ...parts,
+      executor: () => new PacedExecutor(pace, work),
+      store: memoryStore(),
+      transport: transport ?? parts.transport,
+    },
     {
       url: mesh.url,
       invite: mesh.invite,

@@ -8,8 +8,8 @@ const WAVES = 4;
 /** Amplitude of the grain, in levels. */
 const GRAIN = 12;
 
-/** Pictures of shape [1, 224, 224, 3], float32 of byte / 255; the same for the same seed. */
-export function makePictures(count: number, seed: number): TensorData[] {
+/** Pictures of shape [1, side, side, 3], float32 of byte / 255; the same for the same seed. */
+export function makePictures(count: number, seed: number, side: number = PICTURE_SIDE): TensorData[] {
   const random = seededRandom(seed);
   return Array.from({ length: count }, () => {
     const waves = Array.from({ length: WAVES * CHANNELS }, () => ({
@@ -17,11 +17,11 @@ export function makePictures(count: number, seed: number): TensorData[] {
       downRate: (random.next() - 0.5) * 0.2,
       phase: random.next() * 2 * Math.PI,
     }));
-    const data = new Float32Array(PICTURE_SIDE * PICTURE_SIDE * CHANNELS);
+    const data = new Float32Array(side * side * CHANNELS);
     for (let i = 0; i < data.length; i++) {
       const channel = i % CHANNELS;
-      const across = Math.floor(i / CHANNELS) % PICTURE_SIDE;
-      const down = Math.floor(i / CHANNELS / PICTURE_SIDE);
+      const across = Math.floor(i / CHANNELS) % side;
+      const down = Math.floor(i / CHANNELS / side);
       let level = 128 + GRAIN * (random.next() - 0.5);
       for (let wave = channel; wave < waves.length; wave += CHANNELS) {
         const { acrossRate = 0, downRate = 0, phase = 0 } = waves[wave] ?? {};
@@ -29,6 +29,6 @@ export function makePictures(count: number, seed: number): TensorData[] {
       }
       data[i] = Math.min(255, Math.max(0, Math.round(level))) / 255;
     }
-    return { dtype: 'float32', shape: [1, PICTURE_SIDE, PICTURE_SIDE, CHANNELS], data };
+    return { dtype: 'float32', shape: [1, side, side, CHANNELS], data };
   });
 }

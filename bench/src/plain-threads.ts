@@ -39,7 +39,7 @@ export async function measurePlainThreads(): Promise<number[]> {
   }
 }
 
-async function readStage(folder: string): Promise<StageToLoad> {
+export async function readStage(folder: string): Promise<StageToLoad> {
   const topology = new Uint8Array(await readFile(join(folder, 'model.json')));
   const { format, signatures, weightFiles } = readModel(JSON.parse(new TextDecoder().decode(topology)));
   const weights = new Uint8Array(
@@ -49,7 +49,7 @@ async function readStage(folder: string): Promise<StageToLoad> {
 }
 
 /** Images per second of all executors together, each in a loop. */
-async function loops(
+export async function loops(
   executors: readonly Executor[],
   inputName: string,
   pictures: readonly TensorData[],

@@ -1,5 +1,4 @@
 /** Two real tabs against one on `mobilenet_v2`: `speedup_two_tabs`, `tabs_busy_share`. */
-import type { MeshModel, TensorData } from '@shoal/mesh/client';
 import { extractNsfwModel } from '@shoal/samples';
 import { ensurePages } from '../../apps/cli/src/pages.ts';
 import type { BenchContext } from './bench.ts';
@@ -7,7 +6,7 @@ import { startBenchMesh, untilServedBy } from './bench-mesh.ts';
 import { makeTab } from './bench-tab.ts';
 import { openBrowser } from './browser.ts';
 import { makePictures } from './pictures.ts';
-import { formatFigure } from './table.ts';
+import { describeThroughput, measureThroughput, noteOf, speedupsOf, type Throughput } from './throughput.ts';
 
 const MODEL = 'mobilenet_v2';
 const BACKEND = 'wasm';
@@ -16,16 +15,7 @@ const PICTURES = 48;
 /** A tab that has just opened still compiles its code beside its work: hundreds of images pass until that has ebbed. */
 const SETTLE_MS = 6000;
 const WARM_UP_MS = 1500;
-const WINDOW_MS = 5000;
 const DEADLINE_MS = 60_000;
-
-interface Throughput {
-  readonly imagesPerSecond: number;
-  /** Mean time that one image's run took in its tab. */
-  readonly computeMs: number;
-  /** CPU time of the calling process, per image; coordinator included. */
-  readonly clientCpuMs: number;
-}
 
 export interface TwoTabs {
   /** One per round: two tabs / the mean of one tab before and after. */
@@ -51,7 +41,7 @@ export async function measureTwoTabs({ progress }: BenchContext): Promise<TwoTab
     const measure = async (names: readonly string[], warmUpMs: number): Promise<Throughput> => {
       await untilServedBy(model, names);
       const throughput = await measureThroughput(model, pictures, warmUpMs);
-      progress(`${names.length} tab(s): ${describe(throughput)}`);
+      progress(`${names.length} tab(s): ${describeThroughput(throughput)}`);
       return throughput;
     };
     await stays.open();
@@ -73,58 +63,3 @@ export async function measureTwoTabs({ progress }: BenchContext): Promise<TwoTab
     await mesh.close();
   }
 }
-
-/** Images per second in steady state: a stream that neither begins nor ends within the window. */
-async function measureThroughput(
-  model: MeshModel,
-  pictures: readonly TensorData[],
-  warmUpMs: number,
-): Promise<Throughput> {
-  const warmAtMs = performance.now() + warmUpMs;
-  let window: { readonly startMs: number; readonly cpu: NodeJS.CpuUsage } | undefined;
-  let images = 0;
-  let computeMs = 0;
-  for await (const { microbatches } of model.predictStreamTraced(endlessly(pictures), { ordered: false })) {
-    const nowMs = performance.now();
-    if (window === undefined) {
-      if (nowMs >= warmAtMs) window = { startMs: nowMs, cpu: process.cpuUsage() };
-      continue;
-    }
-    images += 1;
-    for (const { stages } of microbatches) for (const stage of stages) computeMs += stage.computeMs;
-    if (nowMs - window.startMs < WINDOW_MS) continue;
-    const { user, system } = process.cpuUsage(window.cpu);
-    return {
-      imagesPerSecond: (1000 * images) / (nowMs - window.startMs),
-      computeMs: computeMs / images,
-      clientCpuMs: (user + system) / 1000 / images,
-    };
-  }
-  throw new Error('the stream ended though its input does not');
-}
-
-function* endlessly(pictures: readonly TensorData[]): Generator<TensorData, never> {
-  for (;;) yield* pictures;
-}
-
-const speedupsOf = (singles: readonly Throughput[], pairs: readonly Throughput[]): number[] =>
-  pairs.map((pair, round) => {
-    const around = singles.slice(round, round + 2).map((single) => single.imagesPerSecond);
-    return (pair.imagesPerSecond * around.length) / around.reduce((sum, value) => sum + value, 0);
-  });
-
-const mean = (values: readonly Throughput[], of: keyof Throughput): number =>
-  values.reduce((sum, value) => sum + value[of], 0) / values.length;
-
-const meanOf = (values: readonly Throughput[]): Throughput => ({
-  imagesPerSecond: mean(values, 'imagesPerSecond'),
-  computeMs: mean(values, 'computeMs'),
-  clientCpuMs: mean(values, 'clientCpuMs'),
-});
-
-const describe = ({ imagesPerSecond, computeMs, clientCpuMs }: Throughput): string =>
-  `${formatFigure(imagesPerSecond)} images/s, ${formatFigure(computeMs)} ms of computing and` +
-  ` ${formatFigure(clientCpuMs)} ms of the client's CPU an image`;
-
-const noteOf = (singles: readonly Throughput[], pairs: readonly Throughput[]): string =>
-  `One tab: ${describe(meanOf(singles))}; two: ${describe(meanOf(pairs))}`;

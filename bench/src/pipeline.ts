@@ -1,0 +1,98 @@
+/** A model in stages: how near a row of nodes comes to its slowest, what a hop costs, and what two tabs gain. */
+import type { Bench, BenchContext } from './bench.ts';
+import { measureOneNodeRatio } from './one-node-ratio.ts';
+import { measureEfficiency, measureLatenciesMs, withPacedStages } from './paced-stages.ts';
+import { measurePipelineTabs } from './pipeline-tabs.ts';
+import type { BenchRow } from './row.ts';
+import { measuredRow, median, rowsOrReason, type RowAbout } from './statistics.ts';
+
+const ROUNDS = 3;
+const STAGE_MS = 40;
+const HOP_STAGES = 8;
+
+const SPEEDUP: RowAbout = {
+  metric: 'speedup_two_tabs_pipeline',
+  unit: 'ratio',
+  baseline: 'images per second of one tab that holds all of inception_v3, wasm, same run',
+  target: 1.6,
+  better: 'higher',
+};
+const ONE_NODE: RowAbout = {
+  metric: 'one_node_ratio_local',
+  unit: 'ratio',
+  baseline: 'images per second of a plain tfjs loop, mobilenet_v2 on wasm in Node.js, same run',
+  target: null,
+  better: 'higher',
+};
+const HOP: RowAbout = {
+  metric: 'hop_cost_ms',
+  unit: 'ms',
+  baseline: `(p50 latency of ${HOP_STAGES} stages that take no time - of one) / ${HOP_STAGES - 1}; 32 KiB activations, all in one process`,
+  target: 1.5,
+  better: 'lower',
+};
+
+const efficiency = (stages: number, delayMs: number): RowAbout => {
+  const links =
+    delayMs === 0 ? 'loopback' : `links that take ${delayMs} ms one way (delayed above WebRTC, in the process)`;
+  return {
+    metric: `efficiency_S${stages}${delayMs === 0 ? '' : `_${delayMs}ms`}`,
+    unit: 'ratio',
+    baseline: `1 / the slowest stage's time: ${stages} stages of ${STAGE_MS} ms, ${links}`,
+    target: delayMs === 0 ? 0.97 : 0.95,
+    better: 'higher',
+  };
+};
+
+/** Stages, and milliseconds that each link takes one way. */
+const PACED: readonly (readonly [stages: number, delayMs: number])[] = [
+  [2, 0],
+  [4, 0],
+  [8, 0],
+  [4, 20],
+  [8, 50],
+];
+
+export const pipeline: Bench = {
+  name: 'pipeline',
+  summary: 'Stages in a row: paced ones against the slowest of them, cost of a hop, two real tabs against one',
+  async run(context): Promise<BenchRow[]> {
+    const { progress } = context;
+    progress('real tabs');
+    const real = await rowsOrReason([SPEEDUP], async () => {
+      const { speedups, note } = await measurePipelineTabs(context);
+      return [measuredRow({ ...SPEEDUP, note }, speedups)];
+    });
+    progress('one node');
+    const oneNode = await rowsOrReason([ONE_NODE], async () => [measuredRow(ONE_NODE, await measureOneNodeRatio())]);
+    const paced: BenchRow[] = [];
+    for (const [stages, delayMs] of PACED) paced.push(...(await efficiencyRows(context, stages, delayMs)));
+    progress('cost of a hop');
+    const hop = await rowsOrReason([HOP], async () => [measuredRow(HOP, await hopCostsMs())]);
+    return [...real, ...oneNode, ...paced, ...hop];
+  },
+};
+
+function efficiencyRows({ progress }: BenchContext, stages: number, delayMs: number): Promise<readonly BenchRow[]> {
+  const about = efficiency(stages, delayMs);
+  progress(about.metric);
+  return rowsOrReason([about], () =>
+    withPacedStages({ stages, stageMs: STAGE_MS, delayMs }, async (model) => {
+      const values: number[] = [];
+      for (let round = 0; round < ROUNDS; round++) values.push(await measureEfficiency(model, STAGE_MS));
+      return [measuredRow(about, values)];
+    }),
+  );
+}
+
+async function hopCostsMs(): Promise<number[]> {
+  const costsMs: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const [one, many] = [await latencyMs(1), await latencyMs(HOP_STAGES)];
+    costsMs.push((many - one) / (HOP_STAGES - 1));
+  }
+  return costsMs;
+}
+
+const latencyMs = async (stages: number): Promise<number> =>
+  median(await withPacedStages({ stages, stageMs: 0, delayMs: 0 }, measureLatenciesMs));
