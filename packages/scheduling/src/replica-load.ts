@@ -102,15 +102,17 @@ export function readyMs(replica: ReplicaState, nowMs: number): number {
 }
 
 /**
- * Whether a replica may have one more microbatch under way: it needs as much as it computes while one travels its
- * route and the wires (the bandwidth-delay product of its pipeline), and a little ahead.
+ * Whether a replica may have one more microbatch under way: it needs as many as it computes while one travels its
+ * route and the wires, (sum of stages + sum of links) / its own time, and a little ahead: one more on a longer route, where
+ * stages before it may be late, and several where they are short.
  */
 export function hasRoom(state: DispatchState, replica: ReplicaState): boolean {
   const { slotsMax, aheadMs } = state.config;
-  const stages = state.stages.length;
-  if (replica.inFlight === 0) return true;
-  if (replica.inFlight >= slotsMax * stages) return false;
-  return replica.outstandingMs < replica.routesMs / replica.inFlight + replica.tripMs + stages * aheadMs;
+  const { inFlight, outstandingMs, routesMs, tripMs } = replica;
+  if (inFlight === 0) return true;
+  if (inFlight >= slotsMax * state.stages.length) return false;
+  const oneMs = state.stages.length === 1 ? 0 : outstandingMs / inFlight;
+  return outstandingMs < routesMs / inFlight + tripMs + Math.max(aheadMs, oneMs);
 }
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);

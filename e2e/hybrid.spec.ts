@@ -1,0 +1,81 @@
+/** Two stages, two tabs each: what goes through them equals tfjs alone, also when a tab of a stage crashes in the middle. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from '@playwright/test';
+import { extractNsfwModel } from '@shoal/samples';
+import { startLab, type LabServer } from './lab-server.ts';
+import { startServer, type Server } from './server.ts';
+import { openLab, openTab, untilServed, type Tab } from './tabs.ts';
+
+const MODEL = 'mobilenet_v2';
+const NAMES = ['ada', 'ben', 'cleo', 'dora'];
+const PICTURES = 20;
+
+interface NodeView {
+  readonly name: string;
+  readonly assignments: readonly { readonly stage: number; readonly state: string }[];
+}
+
+let lab: LabServer;
+let server: Server;
+let models: string;
+const tabs = new Map<string, Tab>();
+
+test.beforeAll(async () => {
+  models = await mkdtemp(join(tmpdir(), 'shoal-e2e-models-'));
+  await extractNsfwModel(MODEL, models);
+  const placement = { mode: 'hybrid', stages: 2, replicas: 2 };
+  await writeFile(join(models, MODEL, 'serving.json'), JSON.stringify({ placement }));
+  lab = await startLab();
+  lab.serveModels(models);
+  server = await startServer({ nodes: 0, origins: lab.origin, models });
+});
+
+test.afterAll(async () => {
+  for (const { context } of tabs.values()) await context.close();
+  await server?.stop();
+  await lab?.close();
+  await rm(models, { recursive: true });
+});
+
+/** Names of the tabs that serve each stage. */
+async function tabsByStage(): Promise<string[][]> {
+  const headers = { authorization: `Bearer ${server.adminToken}` };
+  const { nodes } = (await (await fetch(`${server.url}/api/v1/nodes`, { headers })).json()) as { nodes: NodeView[] };
+  return [0, 1].map((stage) =>
+    nodes
+      .filter(({ assignments }) => assignments.some((held) => held.stage === stage && held.state === 'ready'))
+      .map(({ name }) => name),
+  );
+}
+
+test('four tabs as two stages of two classify 20 pictures as tfjs does, also through the crash of a tab of each stage', async ({
+  browser,
+}) => {
+  for (const name of NAMES) tabs.set(name, await openTab(browser, server, { name, backend: 'wasm' }));
+  await untilServed(server, MODEL, NAMES);
+  await expect.poll(async () => (await tabsByStage()).map(({ length }) => length)).toEqual([2, 2]);
+  const page = await openLab(browser, lab.origin, server);
+  const order = { model: MODEL, count: PICTURES };
+  const local = { ...order, backend: 'wasm', modelUrl: `/models/${MODEL}/1/model.json` };
+  const expected = await page.evaluate((asked) => globalThis.lab.local(asked), local);
+  const healthy = await page.evaluate((asked) => globalThis.lab.stream(asked), order);
+  expect(healthy.outputs).toEqual(expected);
+  const rowsOf = (rowsByNode: Readonly<Record<string, number>>, names: readonly string[]): number =>
+    names.reduce((sum, name) => sum + (rowsByNode[name] ?? 0), 0);
+  for (const names of await tabsByStage()) expect(rowsOf(healthy.rowsByNode, names)).toBe(PICTURES);
+  for (const stage of [1, 0]) {
+    const victim = (await tabsByStage())[stage]?.[0] ?? '';
+    const running = page.evaluate((asked) => globalThis.lab.stream(asked), order);
+    await page.waitForFunction(() => globalThis.lab.progress() >= 3 && globalThis.lab.progress() < 15);
+    await tabs.get(victim)?.crash();
+    const report = await running;
+    expect(report.outputs).toEqual(expected);
+    test.info().annotations.push({
+      type: 'measured',
+      description: `stage ${stage}: ${Math.round(report.totalMs)} ms with the crash, ${Math.round(healthy.totalMs)} ms without`,
+    });
+  }
+  await page.context().close();
+});
