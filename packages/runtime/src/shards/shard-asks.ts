@@ -1,5 +1,5 @@
 /** Asks peers for shards, piece by piece, and knows when to stop waiting for one. Who to ask is decided elsewhere. */
-import { withDeadline, type Cancel, type Clock } from '@shoal/base';
+import { deferred, withDeadline, type Cancel, type Clock, type Deferred } from '@shoal/base';
 import type { Link } from '@shoal/mesh/link';
 import {
   DIAL_DEADLINE_MS,
@@ -49,7 +49,7 @@ function end(attempt: Attempt): void {
 interface Line {
   asked: number;
   heardAtMs: number;
-  readonly turns: (() => void)[];
+  readonly turns: Deferred<void>[];
 }
 
 export class ShardAsks {
@@ -116,8 +116,9 @@ export class ShardAsks {
     this.#answered(from, ask)?.settle(new MeshError(code, reason));
   }
 
-  /** A peer is gone: nothing more is expected of it. */
+  /** A peer is gone or silent: nothing more is expected of it, and nobody waits to ask it. */
   dropFrom(peer: PeerId, error: MeshError): void {
+    for (const turn of this.#lines.get(peer)?.turns.splice(0) ?? []) turn.reject(error);
     for (const waiting of [...this.#waiting.values()]) if (waiting.peer === peer) waiting.settle(error);
   }
 
@@ -148,15 +149,20 @@ export class ShardAsks {
 
   async #ask(link: Link, piece: Piece, attempt: Attempt): Promise<Uint8Array> {
     const line = this.#lineTo(link.peer);
-    if (line.asked >= ASKS_PER_PEER_MAX) await new Promise<void>((turn) => line.turns.push(turn));
-    else line.asked += 1;
+    if (line.asked >= ASKS_PER_PEER_MAX) {
+      const turn = deferred<void>();
+      line.turns.push(turn);
+      await turn.promise;
+    } else {
+      line.asked += 1;
+    }
     try {
       return await this.#answer(link, line, piece, attempt);
     } finally {
       const next = line.turns.shift();
       // The turn is handed on, or given back.
       if (next === undefined) line.asked -= 1;
-      else next();
+      else next.resolve();
     }
   }
 
@@ -166,6 +172,7 @@ export class ShardAsks {
     this.#asks = (this.#asks + 1) % 0x1_0000_0000;
     const ask = this.#asks;
     const askedAtMs = clock.nowMs();
+    const silent = new MeshError('PEER_UNRESPONSIVE', `${link.peer} gave no piece of a shard in ${patienceMs} ms`);
     return new Promise((resolve, reject) => {
       let cancelWatch: Cancel = () => {};
       const settle = (outcome: Uint8Array | MeshError): void => {
@@ -184,7 +191,7 @@ export class ShardAsks {
           askedAtMs + ASK_DEADLINE_MS - nowMs,
         );
         if (leftMs > 0) cancelWatch = clock.schedule(leftMs, watch);
-        else settle(new MeshError('PEER_UNRESPONSIVE', `${link.peer} gave no piece of a shard in ${patienceMs} ms`));
+        else this.dropFrom(link.peer, silent);
       };
       this.#waiting.set(ask, { peer: link.peer, bytes, settle });
       attempt.ends.add(abort);

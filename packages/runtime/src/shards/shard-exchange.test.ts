@@ -273,6 +273,13 @@ describe('taking', () => {
     expect(await named()).toEqual([eve]);
   });
 
+  test('[SH7] a silent peer costs its five seconds once, however many shards were to come from it', async () => {
+    stranger(eve, () => {});
+    const outcomes = Array.from({ length: 40 }, (_, i) => asker.take(holder.has(bytesOf(100 + i, i)), [eve, bob]));
+    await pass(6000);
+    expect(outcomes.map(({ peer }) => peer)).toEqual(outcomes.map(() => bob));
+  });
+
   test('[SH7] a slow one that goes on answering is not silent', async () => {
     const bytes = bytesOf(4 * PIECE_BYTES, 1);
     let busyUntilMs = 0;

@@ -12,6 +12,8 @@ const ASKS_MAX = 256;
 /** What is given while this node computes: a tenth of a core for the encryption, less than one data channel carries. */
 const WORKING_BYTES_PER_MS = 4000;
 const IDLE_BYTES_PER_MS = 32_000;
+/** A timer takes a millisecond at least: small shards do not wait for each other. */
+const PACE_SLACK_MS = 5;
 /** Shards in memory while they are given, checked once for all their pieces. */
 const READY_MAX = 4;
 
@@ -157,7 +159,7 @@ export class ShardServer {
     const nowMs = clock.nowMs();
     const startMs = Math.max(nowMs, this.#freeAtMs);
     this.#freeAtMs = startMs + bytes / (isWorking() ? WORKING_BYTES_PER_MS : IDLE_BYTES_PER_MS);
-    if (startMs > nowMs) await new Promise<void>((resolve) => clock.schedule(startMs - nowMs, resolve));
+    if (startMs - nowMs > PACE_SLACK_MS) await new Promise<void>((resolve) => clock.schedule(startMs - nowMs, resolve));
   }
 
   #refuse(job: Job, error: MeshError): void {
