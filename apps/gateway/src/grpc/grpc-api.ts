@@ -36,13 +36,15 @@ const CONFIG_BYTES_MAX = 1024 * 1024;
 export interface CallContext {
   /** Time left, from now. */
   readonly remainingMs: () => number;
+  /** An entry of the call's metadata, by its name in lower case. */
+  readonly header: (name: string) => string | undefined;
   readonly signal: AbortSignal;
   readonly room: TensorRoom;
   readonly counted: CountedRequest;
 }
 
 export interface GrpcApiParts {
-  readonly handles: Pick<ModelHandles, 'get'>;
+  readonly handles: Pick<ModelHandles, 'get' | 'chooseVersion'>;
   readonly models: ModelDirectory;
   readonly inference: Inference;
   readonly definitions: PackageDefinition;
@@ -146,7 +148,13 @@ export class GrpcApi {
     if (reload === undefined) {
       throw new RpcError('UNIMPLEMENTED', 'this gateway is given no way to change what the coordinator serves');
     }
-    await reload(models);
+    try {
+      await reload(models);
+    } catch (error) {
+      const { code, reason } = MeshError.from(error);
+      if (code === 'VERSION_NOT_AVAILABLE') throw new RpcError('FAILED_PRECONDITION', reason, { cause: error });
+      throw error;
+    }
     return { status: { error_code: 'OK', error_message: '' } };
   }
 
@@ -175,8 +183,8 @@ export class GrpcApi {
     return outputs;
   }
 
-  async #model(spec: ModelSpec, { counted }: CallContext): Promise<MeshModel> {
-    const model = await this.#parts.handles.get(spec);
+  async #model(spec: ModelSpec, { counted, header }: CallContext): Promise<MeshModel> {
+    const model = await this.#parts.handles.chooseVersion(spec, header);
     counted.model(model.info.model);
     return model;
   }

@@ -174,6 +174,7 @@ async function answer(
     account.take(call.request.length);
     const context = {
       remainingMs,
+      header: (name: string) => call.metadata.get(name)[0]?.toString(),
       signal: work.signal,
       counted,
       room: { bytesMax: messageBytesMax, take: (bytes: number) => account.take(bytes) },
