@@ -16,6 +16,7 @@ import {
 import { connect, type Mesh } from '@shoal/mesh/client';
 import { contribute } from '@shoal/mesh/node';
 import { startCoordinator, type Coordinator } from '@shoal/signaling';
+import { modelConfig } from '../model-config.ts';
 import { GRAPH_MODELS, writeGraphModel } from './graph-models.ts';
 
 const SAMPLES = fileURLToPath(new URL('../../../../samples/models', import.meta.url));
@@ -65,6 +66,7 @@ export async function startScene(): Promise<Scene> {
     startGateway({
       mesh,
       models: async () => coordinator.versions.versions(),
+      reload: (models) => coordinator.versions.supersede(models.map(modelConfig)),
       host: '127.0.0.1',
       restPort: 0,
       grpcPort: 0,

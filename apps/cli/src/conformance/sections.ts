@@ -10,6 +10,7 @@ import { restPredict } from './sections/rest-predict.ts';
 import { restStatus } from './sections/rest-status.ts';
 import { restUrls } from './sections/rest-urls.ts';
 import { startUp } from './sections/start-up.ts';
+import { versions } from './sections/versions.ts';
 
 export const SECTIONS: readonly Section[] = [
   startUp,
@@ -21,5 +22,6 @@ export const SECTIONS: readonly Section[] = [
   grpcPredict,
   grpcServices,
   grpcErrors,
+  versions,
   batching,
 ];
