@@ -152,6 +152,7 @@ describe('the admin API', () => {
     ['/api/v1/clients', ['admin']],
     ['/api/v1/placement', ['admin']],
     ['/api/v1/models/digits', ['admin']],
+    ['/api/v1/versions', ['admin']],
   ] as const;
 
   test('is closed without a token, with an altered or expired one, and to other roles', async () => {

@@ -213,6 +213,7 @@ function routeVersions(
   versions: VersionAdmin,
   admin: { readonly preHandler: (request: FastifyRequest) => Promise<void> },
 ): void {
+  app.get('/api/v1/versions', admin, () => ({ models: versions.views() }));
   app.get<OneModel>('/api/v1/models/:model', admin, ({ params }) => versions.view(params.model));
   app.patch<OneModel>('/api/v1/models/:model', admin, ({ params, body }) => versions.change(params.model, body));
   const rollbackSchema = z.optional(z.nullable(z.strictObject({ to: z.optional(versionSchema) })));

@@ -99,6 +99,11 @@ export class VersionAdmin {
     return [...this.#parts.repository.models.values()].flatMap((found) => this.#versionsOf(found));
   }
 
+  /** Every model. */
+  views(): ModelVersionsView[] {
+    return [...this.#parts.repository.models.keys()].map((model) => this.view(model));
+  }
+
   /** @throws MeshError MODEL_NOT_FOUND */
   view(model: string): ModelVersionsView {
     const found = this.#found(model);

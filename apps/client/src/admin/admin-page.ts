@@ -1,7 +1,7 @@
 /** `<shoal-admin>`: one sentence on how the mesh is, four figures, nodes and models. Asks again while it is looked at. */
 import { MeshError } from '@shoal/protocol';
 import { css, html, LitElement, type TemplateResult } from 'lit';
-import type { GetJson, MeshFacts } from '../shared/api.ts';
+import type { GetJson, MeshFacts, SendJson } from '../shared/api.ts';
 import '../shared/failure-view.ts';
 import { formatCount, formatTime } from '../shared/format.ts';
 import '../shared/live-region.ts';
@@ -10,10 +10,12 @@ import { shape } from '../shared/shapes.ts';
 import '../shared/shell.ts';
 import { badges, base, controls } from '../shared/styles.ts';
 import { dropToken } from '../shared/token.ts';
-import { admin as strings } from '../strings/strings.ts';
+import { admin as strings, versions as versionStrings } from '../strings/strings.ts';
 import { summarize, type ClusterModel, type NodesReply } from './cluster.ts';
 import './models-table.ts';
 import './nodes-table.ts';
+import './versions-view.ts';
+import type { ModelVersions } from './versions.ts';
 
 const REFRESH_MS = 2000;
 const REFUSALS: readonly string[] = ['INVITE_INVALID', 'INVITE_EXPIRED', 'ROLE_NOT_ALLOWED'];
@@ -24,11 +26,13 @@ interface Picture {
   readonly nodes: NodesReply;
   readonly models: readonly ClusterModel[];
   readonly clients: number;
+  readonly versions: readonly ModelVersions[];
 }
 
 export class AdminPage extends LitElement {
   static override properties = {
     getJson: { attribute: false },
+    sendJson: { attribute: false },
     token: { attribute: false },
     meshName: { state: true },
     picture: { state: true },
@@ -37,6 +41,7 @@ export class AdminPage extends LitElement {
   };
 
   declare getJson: GetJson;
+  declare sendJson: SendJson;
   declare token: string | null;
   declare meshName: string;
   declare picture: Picture | null;
@@ -91,12 +96,13 @@ export class AdminPage extends LitElement {
   async #fetch(token: string): Promise<void> {
     const options = { token };
     try {
-      const [nodes, { models }, { clients }] = await Promise.all([
+      const [nodes, { models }, { clients }, { models: versions }] = await Promise.all([
         this.getJson<NodesReply>('/api/v1/nodes', options),
         this.getJson<{ models: readonly ClusterModel[] }>('/api/v1/models', options),
         this.getJson<{ clients: readonly unknown[] }>('/api/v1/clients', options),
+        this.getJson<{ models: readonly ModelVersions[] }>('/api/v1/versions', options),
       ]);
-      this.picture = { atMs: Date.now(), nodes, models, clients: clients.length };
+      this.picture = { atMs: Date.now(), nodes, models, clients: clients.length, versions };
       this.stale = false;
       this.refusal = null;
     } catch (error) {
@@ -175,7 +181,13 @@ export class AdminPage extends LitElement {
         ${tile(strings.tiles.rows, formatCount(nodes.reduce((sum, node) => sum + node.rowsDone, 0)))}
       </dl>
       <section class="card"><shoal-nodes .nodes=${nodes} .serverTimeMs=${serverTimeMs}></shoal-nodes></section>
-      <section class="card"><shoal-models .models=${picture.models}></shoal-models></section>`;
+      <section class="card"><shoal-models .models=${picture.models}></shoal-models></section>
+      <section class="card stack" @changed=${this.#ask}>
+        <h2>${versionStrings.title}</h2>
+        ${picture.versions.map(
+          (model) => html`<shoal-versions .model=${model} .change=${this.sendJson}></shoal-versions>`,
+        )}
+      </section>`;
   }
 
   static override styles = [

@@ -78,9 +78,12 @@ export type ClusterSummary =
 /** The first thing an operator wants to know. `single`: served, but by one replica alone. */
 export function summarize(models: readonly ClusterModel[]): ClusterSummary {
   if (models.length === 0) return { kind: 'no-models' };
-  const unserved = models.filter((model) => model.state !== 'served');
-  if (unserved.length > 0) return { kind: 'some-unserved', models: models.length, unserved };
-  return { kind: 'all-served', models: models.length, single: models.filter((model) => model.replicas === 1) };
+  // A version that is still loading, or refused, while another of its model serves takes nothing from callers.
+  const served = new Set(models.filter(({ state }) => state === 'served').map(({ model }) => model));
+  const unserved = models.filter(({ model }) => !served.has(model));
+  const names = new Set(models.map(({ model }) => model));
+  if (unserved.length > 0) return { kind: 'some-unserved', models: names.size, unserved };
+  return { kind: 'all-served', models: names.size, single: models.filter((model) => model.replicas === 1) };
 }
 
 export const SORT_KEYS = ['name', 'activity', 'backend', 'models', 'rowsDone', 'memory', 'lastSeen'] as const;

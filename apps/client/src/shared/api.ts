@@ -1,4 +1,4 @@
-/** The coordinator's read-only API, with every failure as a `MeshError`. */
+/** The coordinator's API, with every failure as a `MeshError`. */
 import { MeshError, REASONS, type ReasonCode } from '@shoal/protocol';
 
 /** `GET /api/v1/mesh`: what anybody may know. */
@@ -29,24 +29,39 @@ export type GetJson = <Reply>(path: string, options?: GetOptions) => Promise<Rep
 /** A request that takes longer is given up: the pages ask again by themselves. */
 const ANSWER_DEADLINE_MS = 10_000;
 
-export const getJson: GetJson = async <Reply>(path: string, options: GetOptions = {}): Promise<Reply> => {
+/** How pages change something. */
+export type SendJson = (method: 'PATCH' | 'POST', path: string, body: object) => Promise<unknown>;
+
+export const getJson: GetJson = async <Reply>(path: string, options: GetOptions = {}): Promise<Reply> =>
+  (await call(path, options, { cache: 'no-store' })) as Reply;
+
+/** Changes, with the token of an admin. */
+export const sendJsonAs =
+  (token: string): SendJson =>
+  (method, path, body) =>
+    call(path, { token }, { method, body: JSON.stringify(body) });
+
+async function call(path: string, { token, signal }: GetOptions, init: RequestInit): Promise<unknown> {
   const deadline = AbortSignal.timeout(ANSWER_DEADLINE_MS);
   let response: Response;
   try {
     response = await fetch(path, {
-      headers: options.token === undefined ? {} : { authorization: `Bearer ${options.token}` },
-      signal: options.signal === undefined ? deadline : AbortSignal.any([options.signal, deadline]),
-      cache: 'no-store',
+      ...init,
+      headers: {
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...(init.body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
     });
   } catch (error) {
-    if (options.signal?.aborted === true) throw new MeshError('CANCELLED', undefined, { cause: error });
+    if (signal?.aborted === true) throw new MeshError('CANCELLED', undefined, { cause: error });
     throw new MeshError('COORDINATOR_LOST', undefined, { cause: error });
   }
   const body: unknown = await response.json().catch(() => null);
   if (!response.ok) throw refusal(response.status, body);
   if (body === null) throw new MeshError('INTERNAL', `${path} answered with something that is not JSON`);
-  return body as Reply;
-};
+  return body;
+}
 
 const isReasonCode = (value: unknown): value is ReasonCode => typeof value === 'string' && value in REASONS;
 

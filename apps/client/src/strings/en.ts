@@ -1,5 +1,6 @@
 /** Every word of the pages in English, whole sentences only: a sentence put together from parts has no translation. */
 import type { ClusterModel, NodeActivity, NodeAssignment, SortKey } from '../admin/cluster.ts';
+import type { ModelVersions, VersionState } from '../admin/versions.ts';
 import type { DeviceFacts, FitFinding, FitLevel, FitTopic } from '../join/fit.ts';
 import type { BackendChoice } from '../join/options.ts';
 import type { WaterfallSegment } from '../playground/work.ts';
@@ -460,4 +461,65 @@ export const admin = {
     ClusterModel['state'],
     string
   >,
+};
+
+export const versions = {
+  title: 'Versions',
+  policy: (policy: ModelVersions['policy']): string =>
+    policy === 'all'
+      ? 'serves all versions'
+      : 'latest' in policy
+        ? plural(policy.latest, 'serves the latest version', 'serves the latest # versions')
+        : `serves ${list(policy.specific.map(String))} only`,
+  version: (version: number): string => `v${version}`,
+  states: {
+    LOADING: 'Loading',
+    AVAILABLE: 'Available',
+    UNLOADING: 'Finishing',
+    END: 'Unloaded',
+    refused: 'Refused',
+  } satisfies Record<VersionState | 'refused', string>,
+  latest: 'latest',
+  label: (label: string): string => `label ${label}`,
+  replicas: (replicas: number): string => plural(replicas, '1 replica', '# replicas'),
+  configKept: 'serving.json is not in force',
+  refused: 'Not changed',
+  split: 'Split',
+  part: (name: string, version: number | null, share: string): string =>
+    version === null
+      ? `${name}: not served`
+      : name === String(version)
+        ? `v${version}: ${share}`
+        : `${name} (v${version}): ${share}`,
+  stickyBy: (header: string): string => `sticky by ${header}`,
+  shadow: 'Shadow',
+  shadowOf: (share: string, to: string, version: number | null): string =>
+    version === null ? `${to} is not served now` : `${share} of requests are repeated on v${version}`,
+  shadowColumns: {
+    versions: 'Shadow',
+    compared: 'Compared',
+    top1: 'Same class',
+    relativeL2: 'Relative L2, mean / max',
+    latency: 'Answer, p50 / p95',
+    shadowLatency: 'Shadow, p50 / p95',
+    failed: 'Failed / skipped',
+  },
+  beside: (shadow: number, version: number): string => `v${shadow} beside v${version}`,
+  meanMax: (mean: number, max: number | null): string =>
+    `${mean.toPrecision(2)} / ${max === null ? '–' : max.toPrecision(2)}`,
+  percentiles: (p50: string, p95: string): string => `${p50} / ${p95}`,
+  failedSkipped: (failed: number, skipped: number): string => `${formatCount(failed)} / ${formatCount(skipped)}`,
+  change: 'Change labels and split',
+  labelTitle: 'Give a label to a version',
+  labelName: 'Label',
+  labelVersion: 'Version',
+  move: 'Move label',
+  splitTitle: 'Share requests that name no version',
+  weightOf: (name: string): string => `Weight of ${name}`,
+  setSplit: 'Set split',
+  endSplit: 'End split',
+  rollBack: (version: number): string => `Roll back to v${version}`,
+  confirm: (version: number): string => `All requests go to v${version}, newer versions wait. Roll back?`,
+  yes: 'Roll back',
+  no: 'Keep',
 };

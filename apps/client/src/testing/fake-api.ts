@@ -1,7 +1,8 @@
 /** The coordinator's answers, made up so that the pages can be looked at. Not shipped. */
 import { MeshError, type Signature } from '@shoal/protocol';
 import type { ClusterModel, ClusterNode } from '../admin/cluster.ts';
-import type { GetJson } from '../shared/api.ts';
+import type { ModelVersions } from '../admin/versions.ts';
+import type { GetJson, SendJson } from '../shared/api.ts';
 
 const signature = (input: readonly number[], output: readonly number[]): Record<string, Signature> => ({
   serving_default: {
@@ -93,6 +94,76 @@ const PICTURES = ['reef', 'lighthouse', 'kelp', 'boat', 'gull', 'shell'].map((na
   )}`,
 }));
 
+const fakeVersion = (version: number, more: Partial<ModelVersions['versions'][number]> = {}) => ({
+  version,
+  state: 'AVAILABLE' as const,
+  code: null,
+  reason: null,
+  replicas: 3,
+  labels: [],
+  ...more,
+});
+
+const FAKE_VERSIONS: readonly ModelVersions[] = FAKE_MODELS.map(({ model }) => ({
+  model,
+  latest: 1,
+  policy: { latest: 1 },
+  labels: {},
+  split: null,
+  shadow: null,
+  versions: [fakeVersion(1)],
+  comparisons: [],
+  configError: null,
+  ...(model === 'mobilenet_v2'
+    ? {
+        latest: 3,
+        policy: 'all' as const,
+        labels: { stable: { version: 2, wanted: 2 }, canary: { version: 3, wanted: 3 } },
+        split: {
+          stickyHeader: 'x-user',
+          parts: [
+            { name: 'stable', weight: 90, version: 2 },
+            { name: 'canary', weight: 10, version: 3 },
+          ],
+        },
+        shadow: { to: '1', share: 0.1, version: 1 },
+        versions: [
+          fakeVersion(4, {
+            state: 'END',
+            code: 'MODEL_INVALID',
+            reason: 'group1-shard1of1.bin has 7 bytes, the model needs 2726298',
+            replicas: 0,
+          }),
+          fakeVersion(3, { labels: ['canary'] }),
+          fakeVersion(2, { labels: ['stable'] }),
+          fakeVersion(1, { state: 'UNLOADING', replicas: 2 }),
+        ],
+        comparisons: [
+          {
+            version: 3,
+            shadowVersion: 1,
+            compared: 1284,
+            failed: { DEADLINE: 2 },
+            skipped: 17,
+            top1Agreement: 0.982,
+            relativeL2Mean: 0.031,
+            relativeL2Max: 0.42,
+            latencyMs: { p50: 84.2, p95: 131 },
+            shadowLatencyMs: { p50: 79.5, p95: 140 },
+          },
+        ],
+      }
+    : {}),
+}));
+
+/** Every change is refused, as a label for a version that is not served would be. */
+export const fakeSendJson: SendJson = async () => {
+  throw new MeshError(
+    'VERSION_NOT_AVAILABLE',
+    'Request to assign label to version 4 of model mobilenet_v2, which is not currently available for inference',
+  );
+};
+
 /** `nodes` of them; -1 stands for a coordinator that refuses. */
 export function fakeGetJson(nodes: number): GetJson {
   return async <Reply>(path: string): Promise<Reply> => {
@@ -123,6 +194,7 @@ export function fakeGetJson(nodes: number): GetJson {
         nodes: Array.from({ length: nodes }, (_, index) => fakeNode(index, nowMs)),
         serverTimeMs: nowMs,
       },
+      '/api/v1/versions': { models: FAKE_VERSIONS },
       '/api/v1/clients': { clients: [{ peerId: 'c1', joinedAtMs: nowMs, watching: [] }] },
       '/samples/pictures.json': PICTURES,
     };
