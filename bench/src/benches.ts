@@ -1,7 +1,8 @@
 /** Every benchmark there is, in the order of the list. */
 import type { Bench } from './bench.ts';
 import { dataparallel } from './dataparallel.ts';
+import { gateway } from './gateway.ts';
 import { pipeline } from './pipeline.ts';
 import { placement } from './placement.ts';
 
-export const BENCHES: readonly Bench[] = [dataparallel, pipeline, placement];
+export const BENCHES: readonly Bench[] = [dataparallel, gateway, pipeline, placement];

@@ -28,6 +28,8 @@ const MEMORY_BYTES_MAX = 2 ** 30;
 /** How fast a paced node is, now, and what it has done. */
 export interface Pace {
   msPerRow: number;
+  /** What every run takes on top, whatever its rows. */
+  readonly fixedMs: number;
   /** Rows of all runs begun, whether or not anybody waited for them to the end. */
   rowsRun: number;
 }
@@ -38,9 +40,9 @@ export interface PacedWork {
   outcomeOf(input: TensorData): TensorData;
 }
 
-/** `half_plus_two`: y = x / 2 + 2, each element a row. */
+/** `half_plus_two`: y = x / 2 + 2. */
 const HALF_PLUS_TWO: PacedWork = {
-  rowsOf: ({ data }) => data.length,
+  rowsOf: ({ shape }) => shape[0] ?? 1,
   outcomeOf: (input) => ({ ...input, data: floatsOf(input).map((value) => value / 2 + 2) }),
 };
 
@@ -88,7 +90,7 @@ class PacedExecutor implements Executor {
     const [input] = Object.values(inputs);
     if (input === undefined) throw new MeshError('BAD_INPUT', 'no input');
     const rows = this.#work.rowsOf(input);
-    const computeMs = rows * this.#pace.msPerRow;
+    const computeMs = this.#pace.fixedMs + rows * this.#pace.msPerRow;
     this.#busyUntilMs = Math.max(performance.now(), this.#busyUntilMs) + computeMs;
     this.#pace.rowsRun += rows;
     await this.#until(this.#busyUntilMs);
@@ -132,18 +134,20 @@ export interface PacedNode {
 
 export interface PacedNodeOptions {
   readonly work?: PacedWork;
+  /** What every run takes on top of its rows, 0 by default. */
+  readonly fixedMs?: number;
   readonly transport?: NodeParts['transport'];
 }
 
 /** Starts a paced node; settles once it has joined, before it has a model. */
 export async function startPacedNode(
-  mesh: BenchMesh,
+  mesh: Pick<BenchMesh, 'url' | 'invite' | 'folder'>,
   name: string,
   msPerRow: number,
-  { work = HALF_PLUS_TWO, transport }: PacedNodeOptions = {},
+  { work = HALF_PLUS_TWO, fixedMs = 0, transport }: PacedNodeOptions = {},
 ): Promise<PacedNode> {
   const startedAtMs = performance.now();
-  const pace: Pace = { msPerRow, rowsRun: 0 };
+  const pace: Pace = { msPerRow, fixedMs, rowsRun: 0 };
   const parts = headlessParts(mesh.folder);
   const agent = await NodeAgent.start(
     {

@@ -13,7 +13,7 @@ import type { RequestDecoder } from './request-decoder.ts';
 import { RestError, type RestAnswer } from './rest-answer.ts';
 
 /** About a megabyte. */
-const PIECES_WHOLE_MAX = 16;
+const PIECES_WHOLE_MAX = 64;
 
 export interface InferCall {
   readonly verb: Verb;

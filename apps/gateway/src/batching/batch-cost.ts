@@ -2,8 +2,8 @@
 
 /** Weight of the newest measurement. */
 const BLEND = 0.3;
-/** A shorter trip is believed sooner than a longer one, which may have waited behind our own work. */
-const TRIP_BLEND_UP = 0.1;
+/** The shortest trip counts, and grows old slowly: a longer one has mostly waited behind work, which sending ahead only adds to. */
+const TRIP_BLEND_UP = 0.02;
 
 export interface BatchCost {
   /** Compute time that a batch takes on its slowest stage whatever its size. 0 until that is known. */
@@ -12,6 +12,8 @@ export interface BatchCost {
   readonly isSplit: boolean;
   /** Compute time of each row on top. */
   readonly msPerRow: number;
+  /** Compute time of the batches that lately came, whatever their size. */
+  readonly batchMs: number;
   /** From sending to the result, besides waiting and computing on nodes. */
   readonly tripMs: number;
 }
@@ -31,12 +33,13 @@ interface SizeMeans {
 export class BatchCostMeter {
   /** By power of two: sizes that were long not seen keep their say, so that a line remains known while all are alike. */
   readonly #sizes = new Map<number, SizeMeans>();
+  #batchMs: number | null = null;
   #tripMs: number | null = null;
   #cost: BatchCost;
 
   /** @param msPerRow what the node itself has measured */
   constructor(msPerRow: number) {
-    this.#cost = { fixedMs: 0, msPerRow, isSplit: false, tripMs: 0 };
+    this.#cost = { fixedMs: 0, msPerRow, isSplit: false, batchMs: msPerRow, tripMs: 0 };
   }
 
   get cost(): BatchCost {
@@ -51,9 +54,11 @@ export class BatchCostMeter {
       means.rows += BLEND * (rows - means.rows);
       means.computeMs += BLEND * (computeMs - means.computeMs);
     }
+    this.#batchMs ??= computeMs;
+    this.#batchMs += BLEND * (computeMs - this.#batchMs);
     this.#tripMs ??= tripMs;
-    this.#tripMs += (tripMs < this.#tripMs ? BLEND : TRIP_BLEND_UP) * (tripMs - this.#tripMs);
-    this.#cost = { ...this.#line(), isSplit: this.#sizes.size > 1, tripMs: this.#tripMs };
+    this.#tripMs = Math.min(tripMs, this.#tripMs + TRIP_BLEND_UP * (tripMs - this.#tripMs));
+    this.#cost = { ...this.#line(), isSplit: this.#sizes.size > 1, batchMs: this.#batchMs, tripMs: this.#tripMs };
   }
 
   /** Least squares over the sizes, each with its mean once; a line through the origin where there is only one. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { BatchCostMeter } from './batch-cost.ts';
 import { batchLimits, type ServingSpeed } from './batch-limits.ts';
 
-const SPEED: ServingSpeed = { fixedMs: 10, msPerRow: 0.5, isSplit: true, tripMs: 1, replicas: 2 };
+const SPEED: ServingSpeed = { fixedMs: 10, msPerRow: 0.5, isSplit: true, batchMs: 30, tripMs: 1, replicas: 2 };
 
 describe('what serving.json says', () => {
   test('holds as TensorFlow Serving has it', () => {
@@ -61,7 +61,10 @@ describe('what it leaves out', () => {
   });
 
   test('keeps more batches on their way where the way is long', () => {
-    expect(batchLimits({}, { ...SPEED, tripMs: 50 }).slots).toBe(2 * (1 + 5));
+    expect(batchLimits({}, { ...SPEED, tripMs: 100 }).slots).toBe(2 * (1 + 3));
+    // Not for a way shorter than what another batch costs.
+    expect(batchLimits({}, { ...SPEED, fixedMs: 25, tripMs: 25 }).slots).toBe(2);
+    expect(batchLimits({}, { ...SPEED, fixedMs: 0, batchMs: 0, tripMs: 0.7 }).slots).toBe(2 * (1 + 2));
     expect(batchLimits({}, { ...SPEED, replicas: 0 }).slots).toBe(1);
   });
 });
@@ -69,13 +72,15 @@ describe('what it leaves out', () => {
 describe('the cost of a batch', () => {
   test('is told apart into what is fixed and what each row adds, from batches of two sizes', () => {
     const meter = new BatchCostMeter(3);
-    expect(meter.cost).toEqual({ fixedMs: 0, msPerRow: 3, isSplit: false, tripMs: 0 });
+    expect(meter.cost).toEqual({ fixedMs: 0, msPerRow: 3, isSplit: false, batchMs: 3, tripMs: 0 });
     meter.add({ rows: 1, computeMs: 10.5, tripMs: 4 });
-    expect(meter.cost).toEqual({ fixedMs: 0, msPerRow: 10.5, isSplit: false, tripMs: 4 });
+    expect(meter.cost).toEqual({ fixedMs: 0, msPerRow: 10.5, isSplit: false, batchMs: 10.5, tripMs: 4 });
     meter.add({ rows: 32, computeMs: 26, tripMs: 2 });
     expect(meter.cost.fixedMs).toBeCloseTo(10, 9);
     expect(meter.cost.msPerRow).toBeCloseTo(0.5, 9);
-    expect(meter.cost.tripMs).toBeCloseTo(3.4, 9);
+    expect(meter.cost.tripMs).toBe(2);
+    meter.add({ rows: 32, computeMs: 26, tripMs: 52 });
+    expect(meter.cost.tripMs).toBe(3);
     // As many of one size as may come do not blur what is known of the others.
     for (let i = 0; i < 1000; i++) meter.add({ rows: 32, computeMs: 26, tripMs: 2 });
     expect(meter.cost.fixedMs).toBeCloseTo(10, 6);

@@ -52,9 +52,13 @@ function rowsWorthwhile({ fixedMs, msPerRow, isSplit }: ServingSpeed): number {
   return Number.isNaN(rows) ? ROWS_MAX : Math.max(1, Math.floor(rows));
 }
 
-/** One batch for each replica, and as many more as are on their way while one is computed. */
-function slotsOf({ replicas, fixedMs, msPerRow, tripMs }: ServingSpeed): number {
-  const ahead = Math.round(tripMs / (fixedMs + msPerRow + MESSAGE_MS));
+/**
+ * One batch for each replica, and as many more as are on their way while one is computed. Smaller batches cost their
+ * fixed part more often: the larger that is, the longer a way must be to be worth another batch.
+ */
+function slotsOf({ replicas, fixedMs, batchMs, tripMs }: ServingSpeed): number {
+  const ms = batchMs + MESSAGE_MS;
+  const ahead = Math.floor((tripMs + Math.max(0, ms - fixedMs) / 2) / ms);
   return Math.max(1, replicas) * Math.min(SLOTS_PER_REPLICA_MAX, 1 + ahead);
 }
 

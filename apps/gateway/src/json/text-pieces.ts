@@ -1,5 +1,5 @@
 /** Small enough that turning one into bytes does not hold up the event loop. */
-const PIECE_CHARS = 64 * 1024;
+const PIECE_CHARS = 16 * 1024;
 
 /** Many small texts put together into few pieces. */
 export function* inPieces(texts: Iterable<string>): Generator<string, void> {

@@ -1,0 +1,15 @@
+/** What the gateway costs whoever calls the mesh through it, and what its batching gains. */
+import type { Bench } from './bench.ts';
+import { addedRows } from './gateway-added.ts';
+import { batchingRows } from './gateway-batching.ts';
+import { imageRows } from './gateway-images.ts';
+
+export const gateway: Bench = {
+  name: 'gateway',
+  summary: 'REST over a direct SDK call, pictures as JSON, batching against the best fixed size; paced nodes',
+  run: async (context) => [
+    ...(await addedRows(context)),
+    ...(await imageRows(context)),
+    ...(await batchingRows(context)),
+  ],
+};
