@@ -76,6 +76,10 @@ class PacedExecutor implements Executor {
 
   async use(): Promise<void> {}
 
+  async lackedOps(): Promise<readonly string[]> {
+    return [];
+  }
+
   async load({ id, signatures }: StageToLoad): Promise<void> {
     this.#outputNames.set(id, Object.keys(signatures[DEFAULT_SIGNATURE]?.outputs ?? {}));
   }

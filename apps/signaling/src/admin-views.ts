@@ -72,7 +72,7 @@ export function clientViews(state: ClusterState) {
 }
 
 export function modelViews(state: ClusterState, repository: Repository) {
-  const served = [...state.models].map(([key, { info }]) => {
+  const served = [...state.models].map(([key, { info, unsliced }]) => {
     const { stages, code, reason } = placementOf(state, key);
     return {
       ...info,
@@ -81,12 +81,15 @@ export function modelViews(state: ClusterState, repository: Repository) {
       reason: reason ?? null,
       // Complete copies: a model in stages has as many as its scarcest stage.
       replicas: Math.min(...stages.map((stage) => stage.replicas.length)),
+      // Why it is served whole, whatever its operator asked for.
+      unsliced: unsliced ?? null,
     };
   });
   const refused = repository.refusals.map(({ model, version, error }) => ({
     model,
     version,
     state: 'refused' as const,
+    unsliced: null,
     code: error.code,
     reason: error.reason,
     replicas: 0,

@@ -95,7 +95,7 @@ export class Hub {
 
   /** Takes a model version into service. */
   addModel(version: ModelVersion): void {
-    const { manifest, manifestDigest, profile, placement, batching } = version;
+    const { manifest, manifestDigest, profile, unsliced, ops, placement, batching } = version;
     const { model, signatures, classNames, rowsIndependent, weightBytes, memoryBytes } = manifest;
     const served: ServedModel = {
       info: {
@@ -113,7 +113,12 @@ export class Hub {
       layers: manifest.layers,
       profile,
       placement,
+      ops,
+      ...(unsliced === null ? {} : { unsliced }),
     };
+    const wantsStages = placement.mode === 'pipeline' || placement.mode === 'hybrid' || (placement.stages ?? 1) > 1;
+    if (unsliced !== null && wantsStages)
+      this.#parts.log(`model ${model} is served whole, although serving.json asks for stages: ${unsliced}`);
     this.shards.addModel(manifest);
     this.feed({ type: 'model-added', nowMs: Date.now(), model: served });
   }

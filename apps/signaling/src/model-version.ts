@@ -6,6 +6,7 @@ import { DATA_MESSAGE_BYTES_MAX, MeshError, type Signature } from '@shoal/protoc
 import {
   chainServes,
   chainText,
+  layerGraph,
   modelChain,
   ModelError,
   modelProfile,
@@ -13,6 +14,8 @@ import {
   SHARD_BYTES_MAX,
   shardBounds,
   weightFileExtents,
+  TFJS_OPS,
+  type LayerGraph,
   type Manifest,
   type ModelChain,
   type ModelDescription,
@@ -37,6 +40,10 @@ export interface ModelVersion {
   readonly files: ReadonlySet<string>;
   /** Figures for cutting it, null for a model that is served whole only. */
   readonly profile: ModelProfile | null;
+  /** Why it is served whole only; null where it may be cut. */
+  readonly unsliced: string | null;
+  /** Operations, or layer classes, that a node must have to hold it whole. */
+  readonly ops: readonly string[];
   readonly placement: PlacementPolicy;
   /** Of the gateway, as `serving.json` has it. */
   readonly batching: VersionDescription['batching'];
@@ -56,9 +63,16 @@ export async function readModelVersion(
 ): Promise<ModelVersion> {
   try {
     const topologyBytes = await readTopology(folder);
-    const { description, chain: found } = await describe(folder, topologyBytes);
+    const { description, graph, ...found } = await describe(folder, topologyBytes);
     const signatures = { ...(config.signatures ?? description.signatures) };
-    const chain = found !== null && chainServes(found, signatures) ? found : null;
+    const layers = graph?.layers ?? [];
+    checkOps(description, layers);
+    const figures = found.chain === null ? null : profileOf(model, found.chain);
+    const unsliced =
+      found.chain === null || figures === null || found.unsliced !== null
+        ? found.unsliced
+        : whyWhole(found.chain, figures, signatures);
+    const [chain, profile] = unsliced === null ? [found.chain, figures] : [null, null];
     const sizes = new Map<string, number>();
     for (const path of description.weightFiles) sizes.set(path, await sizeOf(join(folder, path)));
     const extents = weightFileExtents(description.weightFiles, description.weightFileBytes, sizes);
@@ -90,7 +104,9 @@ export async function readModelVersion(
       manifestDigest: sha256(manifestJson),
       folder,
       files: new Set([TOPOLOGY_FILE, ...description.weightFiles]),
-      profile: chain === null ? null : profileOf(model, chain),
+      profile,
+      unsliced,
+      ops: [...new Set(layers.flatMap((layer) => layer.ops))],
       placement: config.placement ?? {},
       batching: config.batching,
     };
@@ -118,11 +134,16 @@ async function readTopology(folder: string): Promise<Buffer> {
   return readFile(file);
 }
 
-/** What the model is and, unless it can only be served whole, its chain. */
-async function describe(
-  folder: string,
-  topologyBytes: Buffer,
-): Promise<{ readonly description: ModelDescription; readonly chain: ModelChain | null }> {
+interface Described {
+  readonly description: ModelDescription;
+  /** Null where tfjs must be left to make sense of it. */
+  readonly graph: LayerGraph | null;
+  /** Null where nodes could not derive it, which `unsliced` then explains. */
+  readonly chain: ModelChain | null;
+  readonly unsliced: string | null;
+}
+
+async function describe(folder: string, topologyBytes: Buffer): Promise<Described> {
   let json: unknown;
   try {
     json = JSON.parse(topologyBytes.toString('utf8'));
@@ -131,16 +152,51 @@ async function describe(
   }
   try {
     const chain = modelChain(json);
-    return { description: chain.model, chain: chain.graph.unsliceable === null ? chain : null };
+    return { description: chain.model, graph: chain.graph, chain, unsliced: chain.graph.unsliceable };
   } catch (error) {
     if (!(error instanceof ModelError)) throw error;
-    if (error.code !== 'weight-bytes') return { description: readModel(json), chain: null };
+    if (error.code !== 'weight-bytes') return asWhole(readModel(json), error.message);
     // Weights of dtype string have no length of their own: their bytes are looked at. Nodes could not do so.
     const files = weightFileNames(json);
     const bytes = Buffer.concat(await Promise.all(files.map((file) => readFile(join(folder, file)))));
     const readWeightBytes = (offset: number, length: number): Buffer => bytes.subarray(offset, offset + length);
-    return { description: readModel(json, { readWeightBytes }), chain: null };
+    return asWhole(readModel(json, { readWeightBytes }), 'its string weights must be read to be understood');
   }
+}
+
+function asWhole(description: ModelDescription, unsliced: string): Described {
+  try {
+    return { description, graph: layerGraph(description), chain: null, unsliced };
+  } catch (error) {
+    if (!(error instanceof ModelError)) throw error;
+    return { description, graph: null, chain: null, unsliced };
+  }
+}
+
+/** What no backend has is found out before anybody downloads it. */
+function checkOps({ format }: ModelDescription, layers: LayerGraph['layers']): void {
+  if (format !== 'graph-model') return;
+  for (const layer of layers) {
+    const op = layer.ops.find((each) => !TFJS_OPS.has(each));
+    if (op === undefined) continue;
+    const cure = 'TensorFlow.js runs it on no backend: convert the model without it';
+    throw new MeshError('MODEL_INVALID', `modelTopology: op ${op} in layer "${layer.name}": ${cure}`);
+  }
+}
+
+/** Why a model with a chain is served whole all the same, or null. */
+function whyWhole(
+  chain: ModelChain,
+  { legal, unknownCuts = [] }: ModelProfile,
+  signatures: Readonly<Record<string, Signature>>,
+): string | null {
+  const { graph, cuts } = chain;
+  if (!chainServes(chain, signatures)) return 'a signature names tensors that are no ends of its graph';
+  if (legal.slice(1, -1).includes(true) || unknownCuts.length > 0) return null;
+  const together = [...new Set(graph.layers.flatMap((layer) => layer.together ?? []))];
+  if (graph.layers.length === 1) return together.length === 0 ? 'it has one layer' : together.join('; ');
+  const forbidden = cuts.find((cut) => cut.forbidden !== null)?.forbidden;
+  return forbidden ?? `one row of its activations is larger than ${DATA_MESSAGE_BYTES_MAX} bytes at every cut`;
 }
 
 /** What one row carries over a cut must fit one message. Memory is that of weights, as it is for whole models. */

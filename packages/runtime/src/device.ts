@@ -21,6 +21,7 @@ export class Device {
   #executor: Executor;
   #backend: BackendName | null = null;
   #reports: readonly BackendReport[] = [];
+  #lackedOps: readonly string[] = [];
   #crashesAtMs: number[] = [];
 
   constructor(parts: DeviceParts) {
@@ -42,6 +43,11 @@ export class Device {
     return this.#reports;
   }
 
+  /** Operations of models that its backend cannot run. */
+  get lackedOps(): readonly string[] {
+    return this.#lackedOps;
+  }
+
   /**
    * Times the backends and takes the fastest that gives right numbers.
    * @throws MeshError BACKEND_UNAVAILABLE
@@ -53,6 +59,7 @@ export class Device {
     this.#reports = choice.reports;
     this.#backend = choice.backend;
     await this.#executor.use(choice.backend);
+    this.#lackedOps = await this.#executor.lackedOps();
     this.#watch();
   }
 

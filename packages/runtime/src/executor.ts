@@ -38,6 +38,8 @@ export interface Executor {
   measure(backend: BackendName): Promise<BackendReport>;
   /** Takes a backend for all that follows. */
   use(backend: BackendName): Promise<void>;
+  /** Operations of models, by their names there, that the backend in use cannot run. */
+  lackedOps(): Promise<readonly string[]>;
   load(stage: StageToLoad): Promise<void>;
   /** Takes the inputs over: their memory may be gone afterwards. */
   run(stageId: string, signature: string, inputs: NamedTensors): Promise<RunResult>;

@@ -244,11 +244,11 @@ export class NodeAgent implements ContributedNode {
 
   #register(): void {
     const { name, platform, memoryBytesMax } = this.#options;
-    const { backend, reports } = this.#device;
+    const { backend, reports, lackedOps } = this.#device;
     if (backend === null) return;
     this.#signaling?.send({
       type: 'register',
-      profile: { name, platform, backend, backends: [...reports], memoryBytesMax },
+      profile: { name, platform, backend, backends: [...reports], memoryBytesMax, lacksOps: [...lackedOps] },
       holds: this.#holder.held(),
     });
     this.#shards.neighbours.announceAll();

@@ -4,7 +4,7 @@
  * that the planner has left over become replicas. How a model is cut is a slow decision (cluster-outlook.ts).
  */
 import type { PeerId } from '@shoal/protocol';
-import { dutiesOf, Room, type Rooms } from './cluster-rooms.ts';
+import { dutiesOf, lackedOf, Room, type Rooms } from './cluster-rooms.ts';
 import {
   outlookOf,
   wholeOf,
@@ -144,6 +144,7 @@ function fill(
     id: room.peer.id,
     speed: speeds.get(room.peer.id) ?? 1,
     memoryBytes: room.freeBytesBesides(key),
+    lacks: new Set(duties.filter(({ ops }) => lackedOf(room.peer, ops).length > 0).map(({ stage }) => stage)),
     stages: room.duties
       .filter((duty) => duty.modelKey === key && duty.epoch === partition.epoch)
       .map(({ stage }) => stage),

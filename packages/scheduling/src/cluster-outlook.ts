@@ -92,6 +92,7 @@ function askAbout(state: ClusterState, key: string, model: ServedModel, { rooms 
       speed: speeds.get(room.peer.id) ?? 1,
       memoryBytes: Math.max(0, room.freeBytesBesides(key)),
       besideBytes: Math.max(0, room.freeBytes),
+      ...(room.peer.profile?.lacksOps === undefined ? {} : { lacksOps: room.peer.profile.lacksOps }),
     })),
     links: linkTable(state, peers, nowMs),
     ...(mode === undefined ? {} : { mode }),

@@ -1,6 +1,7 @@
 /** Who serves a model version now, or why nobody does: for clients, and with figures for operators. */
 import { DATA_MESSAGE_BYTES_MAX, type PlacementMessage, type ReasonCode } from '@shoal/protocol';
 import type { LayerRange } from '@shoal/sharding';
+import { dutiesOf, lackedOf } from './cluster-rooms.ts';
 import { surveyReason } from './cluster-survey.ts';
 import {
   modelKey,
@@ -122,7 +123,25 @@ function whyUnserved(
     return { code: failed.code, reason: `${failed.reason}${more}`.slice(0, 2000) };
   }
   if (refusal !== undefined) return { code: refusal.code, reason: refusal.reason.slice(0, 2000) };
-  return tooLarge(key, model, nodes);
+  return lackingOps(key, model, nodes) ?? tooLarge(key, model, nodes);
+}
+
+/** Where nodes have the memory for the whole model, and none of them its operations. */
+function lackingOps(
+  key: string,
+  model: ServedModel,
+  nodes: readonly PeerRecord[],
+): { code: ReasonCode; reason: string } | undefined {
+  const [duty] = dutiesOf(key, { epoch: 0, stages: wholeOf(model) }, model);
+  const large = nodes.filter((peer) => (peer.profile?.memoryBytesMax ?? 0) >= model.memoryBytes);
+  const lacked = large.map((peer) => lackedOf(peer, duty?.ops ?? []));
+  if (large.length === 0 || lacked.some((ops) => ops.length === 0)) return undefined;
+  const ops = [...new Set(lacked.flat())].sort().join(', ');
+  const backends = [...new Set(large.map((peer) => peer.profile?.backend))].join(', ');
+  return {
+    code: 'NO_CAPACITY',
+    reason: `${key} has operations that no node can run: ${backends} lacks ${ops}; 1 node whose backend has ${ops} would do`,
+  };
 }
 
 function underWay(

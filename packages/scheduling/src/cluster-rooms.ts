@@ -29,6 +29,7 @@ export class Room {
   }
 
   fits(duty: StageDuty): boolean {
+    if (lackedOf(this.peer, duty.ops).length > 0) return false;
     return this.#bytesByLayers.has(layersOf(duty)) || duty.memoryBytes <= this.freeBytes;
   }
 
@@ -68,6 +69,14 @@ const sum = (bytes: Iterable<number>): number => {
 export const isSameDuty = (one: StageDuty, other: StageDuty): boolean =>
   one.modelKey === other.modelKey && one.epoch === other.epoch && one.stage === other.stage;
 
+/** Those of `ops` that a node's backend cannot run. */
+export const lackedOf = ({ profile }: PeerRecord, ops: readonly string[]): readonly string[] =>
+  profile?.lacksOps === undefined ? [] : ops.filter((op) => profile.lacksOps?.includes(op));
+
+/** Operations of a range of layers; of the whole model where it has no figures. */
+const opsOf = ({ profile, ops = [] }: ServedModel, { start, end }: StageDuty['layers']): readonly string[] =>
+  profile === null ? ops : [...new Set(profile.layers.slice(start, end).flatMap((layer) => layer.ops ?? []))];
+
 /** One duty for each stage. */
 export function dutiesOf(key: string, { epoch, stages }: Partition, model: ServedModel): StageDuty[] {
   return stages.map((layers, stage) => ({
@@ -77,5 +86,6 @@ export function dutiesOf(key: string, { epoch, stages }: Partition, model: Serve
     stages: stages.length,
     layers,
     memoryBytes: model.profile === null ? model.memoryBytes : stageMemoryBytes(model.profile, layers),
+    ops: opsOf(model, layers),
   }));
 }

@@ -29,6 +29,10 @@ export interface ServedModel {
   readonly layers: number;
   /** Figures for cutting it; null for a model that is served whole only. */
   readonly profile: ModelProfile | null;
+  /** Why it is served whole only, where it is. */
+  readonly unsliced?: string | undefined;
+  /** Operations that a node must have to hold it whole; none named means that every backend has them. */
+  readonly ops?: readonly string[] | undefined;
   readonly placement: PlacementPolicy;
 }
 
@@ -117,6 +121,8 @@ export interface StageDuty {
   readonly layers: LayerRange;
   /** What holding and running it takes on a node. */
   readonly memoryBytes: number;
+  /** Operations that the node's backend must have. */
+  readonly ops: readonly string[];
 }
 
 export interface AssignmentRecord extends StageDuty {

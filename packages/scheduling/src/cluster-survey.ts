@@ -7,6 +7,7 @@ import type { PeerId, ReasonCode } from '@shoal/protocol';
 import { withSurveys, type LayerRange, type LayerSurvey, type ModelProfile } from '@shoal/sharding';
 import { noteCosts } from './cluster-figures.ts';
 import { consider } from './cluster-outlook.ts';
+import { lackedOf } from './cluster-rooms.ts';
 import {
   modelKey,
   type ClusterEffect,
@@ -129,7 +130,8 @@ function wishOf(state: ClusterState, key: string, model: ServedModel, profile: M
       if (at === 'ready' && !isKnown(layers)) return { peer: peer.id, layers, profile };
     }
   }
-  const [largest] = nodes.toSorted((a, b) => memoryOf(b) - memoryOf(a));
+  const able = nodes.filter((peer) => profile.layers.every(({ ops = [] }) => lackedOf(peer, ops).length === 0));
+  const [largest] = able.toSorted((a, b) => memoryOf(b) - memoryOf(a));
   const whole = { start: 0, end: model.layers };
   if (isComing || largest === undefined || (profile.unknownCuts?.length ?? 0) === 0 || isKnown(whole)) return undefined;
   return { peer: largest.id, layers: whole, profile };

@@ -66,6 +66,8 @@ export interface PlacementView extends Omit<PlacementMessage, 'type' | 'stages'>
   readonly move: MoveView | null;
   /** Why a better plan is not followed. */
   readonly note: string | null;
+  /** Why it is served whole, whatever was asked for; null where it may be cut. */
+  readonly unsliced: string | null;
 }
 
 /** Links shown of one model: what a picture can hold. */
@@ -90,6 +92,7 @@ export function placementView(state: ClusterState, key: string, nowMs: number): 
     measured: isServed ? measuredOf(stages) : null,
     move: moveView(state, key),
     note: outlook?.note ?? null,
+    unsliced: model.unsliced ?? null,
   };
 }
 

@@ -9,6 +9,8 @@ export interface StaffNode {
   readonly speed: number;
   /** Free for this model, what it holds of it included. */
   readonly memoryBytes: number;
+  /** The stages that its backend cannot run. */
+  readonly lacks: ReadonlySet<number>;
   /** The stages that it holds or is getting, none for a spare node. */
   readonly stages: readonly number[];
 }
@@ -44,7 +46,8 @@ export function staff(
     for (const list of members) if (list.includes(node)) list.splice(list.indexOf(node), 1);
     members[stage]?.push(node);
   };
-  const hasRoom = (stage: number, node: StaffNode): boolean => node.memoryBytes >= (needs[stage] ?? 0);
+  const hasRoom = (stage: number, node: StaffNode): boolean =>
+    node.memoryBytes >= (needs[stage] ?? 0) && !node.lacks.has(stage);
   const empty = stages.flatMap((_, stage) => (members[stage]?.length === 0 ? [stage] : []));
   // The largest first: it has the fewest to choose from.
   for (const stage of empty.sort((a, b) => (needs[b] ?? 0) - (needs[a] ?? 0))) {

@@ -9,9 +9,10 @@ export {
 export { ModelError } from './graph/model-error.ts';
 export { readModel, type ModelDescription, type ReadModelOptions } from './graph/read-model.ts';
 export { cutsOf } from './graph/cuts.ts';
-export { weightBytesOf } from './graph/layer-graph.ts';
+export { layerGraph, weightBytesOf, type LayerGraph } from './graph/layer-graph.ts';
 export { modelProfile } from './graph/model-profile.ts';
 export { withRecordedShapes } from './graph/recorded.ts';
+export { TFJS_OPS } from './graph/tfjs-ops.ts';
 export { weightFileExtents } from './graph/weights-manifest.ts';
 export {
   goldenVectorSchema,

@@ -14,6 +14,7 @@ import {
 } from '@shoal/protocol';
 import { expandWeights, type WeightEntry } from '@shoal/sharding';
 import type { Executor, ExecutorMemory, RunResult, StageToLoad } from '../executor.ts';
+import { lackedOps } from './lacked-ops.ts';
 import { measureProbe } from './probe-graph.ts';
 
 /** The executor as its worker offers it; the thread's end and its crash are seen from outside. */
@@ -57,6 +58,10 @@ export class TfjsExecutor implements ThreadExecutor {
 
   async use(backend: BackendName): Promise<void> {
     await select(backend);
+  }
+
+  async lackedOps(): Promise<readonly string[]> {
+    return lackedOps(tf.getBackend() as BackendName);
   }
 
   async load(stage: StageToLoad): Promise<void> {

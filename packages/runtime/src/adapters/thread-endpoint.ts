@@ -21,6 +21,7 @@ export function offerExecutor(executor: ThreadExecutor, endpoint: Comlink.Endpoi
     available: () => executor.available(),
     measure: (backend) => executor.measure(backend),
     use: (backend) => executor.use(backend),
+    lackedOps: () => executor.lackedOps(),
     load: (stage) => executor.load(stage),
     unload: (stageId) => executor.unload(stageId),
     memory: () => executor.memory(),
@@ -81,6 +82,7 @@ export function threadExecutor(thread: Thread): Executor {
       await answer(remote.use(backend));
       void remote.deviceLost().then(crash);
     },
+    lackedOps: () => answer(remote.lackedOps()),
     load: (stage: StageToLoad) =>
       answer(remote.load(Comlink.transfer(stage, [stage.topology.buffer, stage.weights.buffer]))),
     run: async (stageId, signature, inputs) => {
