@@ -117,13 +117,20 @@ class Walk {
   end(): SurveyResult {
     const { graph } = this.#chain;
     if (this.#layers.start === 0 && this.#layers.end === graph.layers.length) this.#checkGolden();
-    const recorded = withRecordedShapes(graph, { rows: this.#rows, tensors: this.#seen });
+    const recorded = withRecordedShapes(this.#measured(graph), { rows: this.#rows, tensors: this.#seen });
     const cuts = cutsOf(recorded).slice(this.#layers.start, this.#layers.end + 1);
     const bytesAtCut = cuts.map(({ position, bytesPerRow }) => {
       if (bytesPerRow !== null) return Math.ceil(bytesPerRow);
       throw new MeshError('EXECUTION_FAILED', `the run does not tell what crosses the cut before layer ${position}`);
     });
     return { layerMs: this.#layerMs.map((ms) => Number(ms.toPrecision(4))), bytesAtCut };
+  }
+
+  /** Where rows depend on each other no size can be told by the row: all of them are those of the run. */
+  #measured(graph: ModelChain['graph']): ModelChain['graph'] {
+    if (this.#manifest.rowsIndependent) return graph;
+    const tensors = [...graph.tensors].map(([name, tensor]) => [name, { ...tensor, bytesPerRow: null }] as const);
+    return { ...graph, tensors: new Map(tensors) };
   }
 
   #checkGolden(): void {
