@@ -45,7 +45,7 @@ async function surveyed(
   const fetch = {
     store: {
       get: async (digest: string) => kept.get(digest),
-      put: async (digest: string, bytes: Uint8Array<ArrayBuffer>) => void kept.set(digest, bytes),
+      put: async (digest: string, bytes: Uint8Array<ArrayBuffer>) => kept.set(digest, bytes).has(digest),
       remove: async (digest: string) => void kept.delete(digest),
     },
     source: {
