@@ -40,6 +40,7 @@ function mortalExecutor(inner: Executor): Executor {
     available: () => inner.available(),
     measure: (backend) => inner.measure(backend),
     use: (backend) => inner.use(backend),
+    lackedOps: () => inner.lackedOps(),
     load: (stage) => inner.load(stage),
     unload: (stageId) => inner.unload(stageId),
     memory: () => inner.memory(),
