@@ -228,6 +228,10 @@ test('a shadow version is asked beside the one that answers, and how they compar
     { model: MODEL, version: 2, shadowVersion: 1, failed: {}, relativeL2Mean: 0.5, relativeL2Max: 0.5 },
   ]);
   expect(comparisons[0]?.shadowLatencyMs?.p50).toBeGreaterThan(0);
+  const metrics = await (await fetch(`${gateway.restUrl}/monitoring/prometheus/metrics`)).text();
+  expect(metrics).toMatch(
+    /^shoal_shadow_requests_total\{model="half_plus",version="2",shadow="1",outcome="compared"\} \d+$/m,
+  );
   await change({ shadow: null });
 }, 60_000);
 

@@ -69,7 +69,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const decoder = new DecodePool(Math.min(DECODE_THREADS_MAX, Math.max(1, availableParallelism() - 1)));
   const budget = new BodyBudget(BODIES_HELD_MAX * bodyBytesMax);
   const clock = systemClock;
-  const metrics = new GatewayMetrics({ mesh, queues: () => batcher.depths() });
+  const metrics = new GatewayMetrics({
+    mesh,
+    queues: () => batcher.depths(),
+    comparisons: () => inference.comparisons(),
+  });
   const batcher = new Batcher({
     clock,
     unbatched: unbatched((model, prediction) => metrics.predicted(model, prediction)),

@@ -6,6 +6,7 @@ import type { Mesh, MeshModel, Prediction, TensorData } from '@shoal/mesh/client
 import { Counter, exponentialBuckets, Gauge, Histogram, Registry } from 'prom-client';
 import type { BatchTold } from '../batching/model-queue.ts';
 import { endingOf, type CountedRequest, type Entrypoint } from './counted-request.ts';
+import type { ShadowComparison } from '../traffic/shadow-record.ts';
 
 /** Scale of 10, power of 1.8, 33 buckets: to about 20 minutes, in microseconds. */
 const LATENCY_US = exponentialBuckets(10, 1.8, 33);
@@ -27,6 +28,7 @@ export interface QueueDepth {
 
 export interface MetricsParts {
   readonly mesh: Pick<Mesh, 'figures'>;
+  readonly comparisons: () => readonly ShadowComparison[];
   readonly queues: () => Iterable<QueueDepth>;
 }
 
@@ -78,7 +80,7 @@ export class GatewayMetrics {
   );
   readonly #padding = this.#counter('shoal_batch_padding_rows_total', 'Rows that only filled batches up.', ['model']);
 
-  constructor({ mesh, queues }: MetricsParts) {
+  constructor({ mesh, queues, comparisons }: MetricsParts) {
     this.#gauge('shoal_queue_rows', 'Rows that wait for a batch.', ['model', 'version', 'signature'], (gauge) => {
       for (const { model, version, signature, waitingRows } of queues()) {
         gauge.set({ model, version, signature }, waitingRows);
@@ -105,6 +107,19 @@ export class GatewayMetrics {
     this.#readCounter('shoal_failovers_total', 'Microbatches sent again after a node failed.', perModel, (counter) => {
       for (const { model, version, failovers } of mesh.figures()) counter.inc({ model, version }, failovers);
     });
+    const perShadow = ['model', 'version', 'shadow', 'outcome'] as const;
+    this.#readCounter(
+      'shoal_shadow_requests_total',
+      'Requests drawn for a shadow version, by what came of them: compared, skipped, or the reason of a failure.',
+      perShadow,
+      (counter) => {
+        for (const { model, version, shadowVersion: shadow, compared, skipped, failed } of comparisons()) {
+          for (const [outcome, count] of Object.entries({ ...failed, compared, skipped })) {
+            counter.inc({ model, version, shadow, outcome }, count);
+          }
+        }
+      },
+    );
     const labels = ['model', 'version', 'direction', 'encoding'] as const;
     this.#readCounter('shoal_tensor_bytes_total', 'Bytes of tensors, by how they are written.', labels, (counter) => {
       for (const { model, version, sentBytes, receivedBytes } of mesh.figures()) {
