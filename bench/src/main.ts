@@ -1,9 +1,9 @@
-/** `npm run bench -- <name> [--json]`, `npm run bench -- all [--report]`; without a name, the list. */
+/** `npm run bench -- <name> [--full] [--json]`, `npm run bench -- all [--report]`; without a name, the list. */
 import { parseArgs } from 'node:util';
 import type { Bench } from './bench.ts';
 import { BENCHES } from './benches.ts';
 import { readMachine } from './machine.ts';
-import { writeReport, type BenchResult } from './report.ts';
+import { writeDocument, writeReport, type BenchResult } from './report.ts';
 import { terminalTable } from './table.ts';
 
 const EXIT_USAGE = 2;
@@ -13,6 +13,7 @@ class UsageError extends Error {}
 
 interface Order {
   readonly benches: readonly Bench[];
+  readonly full: boolean;
   readonly json: boolean;
   readonly report: boolean;
 }
@@ -20,7 +21,7 @@ interface Order {
 /** @throws UsageError that says what would have been right */
 function readOrder(args: readonly string[]): Order {
   const { positionals, values } = parsed(args);
-  const { json = false, report = false } = values;
+  const { full = false, json = false, report = false } = values;
   const [name, ...others] = positionals;
   if (others.length > 0) throw new UsageError(`one benchmark at a time, or "${ALL}"; got ${positionals.join(' ')}`);
   if (report && name !== ALL) throw new UsageError(`--report is of all benchmarks: npm run bench -- ${ALL} --report`);
@@ -29,7 +30,7 @@ function readOrder(args: readonly string[]): Order {
   if (name !== undefined && benches.length === 0) {
     throw new UsageError(`no benchmark is named "${name}"; there are ${BENCHES.map((bench) => bench.name).join(', ')}`);
   }
-  return { benches, json, report };
+  return { benches, full, json, report };
 }
 
 function parsed(args: readonly string[]) {
@@ -37,7 +38,7 @@ function parsed(args: readonly string[]) {
     return parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: { json: { type: 'boolean' }, report: { type: 'boolean' } },
+      options: { full: { type: 'boolean' }, json: { type: 'boolean' }, report: { type: 'boolean' } },
     });
   } catch (error) {
     throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
@@ -50,12 +51,12 @@ function printList(): void {
   console.log(`${ALL.padEnd(width)}  all of them; with --report they are written to docs/performance.md`);
 }
 
-async function run({ benches, json, report }: Order): Promise<void> {
+async function run({ benches, full, json, report }: Order): Promise<void> {
   const machine = await readMachine();
   const results: BenchResult[] = [];
   for (const bench of benches) {
     const progress = (line: string): void => void process.stderr.write(`${bench.name}: ${line}\n`);
-    const rows = await bench.run({ progress });
+    const rows = await bench.run({ progress, full, document: writeDocument });
     results.push({ bench, rows });
     console.log(terminalTable(rows));
     if (json) console.log(JSON.stringify({ bench: bench.name, machine, rows }));

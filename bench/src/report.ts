@@ -6,7 +6,13 @@ import type { Machine } from './machine.ts';
 import type { BenchRow } from './row.ts';
 import { markdownTable } from './table.ts';
 
-const FILE = fileURLToPath(new URL('../../docs/performance.md', import.meta.url));
+const DOCS = new URL('../../docs/', import.meta.url);
+const FILE = fileURLToPath(new URL('performance.md', DOCS));
+
+/** Writes a page of docs/ that a benchmark makes by itself. */
+export async function writeDocument(file: string, text: string): Promise<void> {
+  await writeFile(new URL(file, DOCS), text);
+}
 
 export interface BenchResult {
   readonly bench: Bench;
