@@ -53,12 +53,13 @@ export class PacedMesh {
   }
 
   /** A new client, which knows of the nodes only what they say of themselves, once all nodes serve. */
-  async client(): Promise<{ readonly model: MeshModel; readonly close: () => Promise<void> }> {
+  async client(): Promise<{ readonly mesh: Mesh; readonly model: MeshModel; readonly close: () => Promise<void> }> {
     const client = await this.#mesh.connect();
     this.#clients.add(client);
     const model = await client.model(MODEL, { deadlineMs: DEADLINE_MS });
     await this.settled(model);
     return {
+      mesh: client,
       model,
       close: async () => {
         this.#clients.delete(client);

@@ -4,6 +4,7 @@ import { batching } from './sections/batching.ts';
 import { grpcErrors } from './sections/grpc-errors.ts';
 import { grpcPredict } from './sections/grpc-predict.ts';
 import { grpcServices } from './sections/grpc-services.ts';
+import { metrics } from './sections/metrics.ts';
 import { restErrors } from './sections/rest-errors.ts';
 import { restExamples } from './sections/rest-examples.ts';
 import { restPredict } from './sections/rest-predict.ts';
@@ -24,4 +25,5 @@ export const SECTIONS: readonly Section[] = [
   grpcErrors,
   versions,
   batching,
+  metrics,
 ];
