@@ -1,7 +1,9 @@
 /** The gRPC server around the API: deadlines, cancellation, statuses, and what every gRPC server is expected to have. */
 import {
+  logVerbosity,
   Server,
   ServerCredentials,
+  setLogVerbosity,
   type handleUnaryCall,
   type MethodDefinition,
   type ServerUnaryCall,
@@ -103,6 +105,8 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
 }
 
 function bind(server: Server, address: string): Promise<number> {
+  // What goes wrong is thrown, or told to the caller it concerns: grpc-js would print it, too.
+  setLogVerbosity(logVerbosity.NONE);
   return new Promise((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
       if (error === null) resolve(port);
