@@ -2,6 +2,7 @@
 import { leastFetchBytes, MOVE_POLICY, planModel, provenOptimum, replan } from '@shoal/sharding';
 import type { Plan, PlanRequest } from '@shoal/sharding';
 import type { Bench, BenchContext } from './bench.ts';
+import { eventTimes } from './coordinator-events.ts';
 import { joiner, placementInstance } from './placement-instances.ts';
 import type { Instance, Net } from './placement-instances.ts';
 import type { BenchRow } from './row.ts';
@@ -11,6 +12,7 @@ const SMALL_NODES = 12;
 const SMALL_INSTANCES = 60;
 const LARGE_NODES = [16, 32, 64, 128, 256];
 const LARGE_INSTANCES = 36;
+const EVENT_INSTANCES = 6;
 const MOVE_NODES = [4, 6, 8, 10, 12];
 const MOVE_INSTANCES = 24;
 /** Each plan is timed this often and its median taken: what else the machine does is not the planner's. */
@@ -34,6 +36,9 @@ function measure({ progress }: BenchContext): BenchRow[] {
     progress(`${LARGE_INSTANCES} meshes of ${nodes} nodes`);
     return instances(LARGE_INSTANCES, nodes).map((instance) => ({ instance, nodes, ...timedPlan(instance) }));
   });
+  progress('events of a coordinator');
+  const events = instances(EVENT_INSTANCES, LARGE_NODES.at(-1)!).map(eventTimes);
+  const eventMs = events.flatMap(({ ms }) => ms);
   progress('joins and leaves');
   const moves = MOVE_NODES.flatMap((nodes) => instances(MOVE_INSTANCES, nodes).flatMap(movedRatios));
   const boundRatios = large.map(({ plan }) => ratio(plan.predicted.rowsPerSecond, plan.predicted.boundRowsPerSecond));
@@ -79,6 +84,17 @@ function measure({ progress }: BenchContext): BenchRow[] {
       small.map(({ ms }) => ms),
     ),
     timeRow(LARGE_NODES.at(-1)!, 1000, largest),
+    {
+      metric: 'coordinator_event_ms_p99_256',
+      value: percentile(eventMs, 0.99),
+      unit: 'ms',
+      baseline: `time in which one event holds up the coordinator's event loop, ${EVENT_INSTANCES} meshes of ${LARGE_NODES.at(-1)} nodes; plans are made in a thread of their own`,
+      target: 10,
+      better: 'lower',
+      min: Math.min(...eventMs),
+      max: Math.max(...eventMs),
+      note: `${eventMs.length} joins, leaves, pongs, ticks and answers; median ${median(eventMs).toFixed(2)}. A question about the full mesh was answered in ${median(events.map(({ answerMs }) => answerMs)).toFixed(0)} ms, at worst ${Math.max(...events.map(({ answerMs }) => answerMs)).toFixed(0)}`,
+    },
     {
       metric: 'moved_ratio',
       value: Math.max(...moves),

@@ -118,7 +118,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     director.update();
     await app.listen({ host, port });
   } catch (error) {
-    await hub.close();
+    hub.close();
     await app.close();
     throw error;
   }
@@ -142,7 +142,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     },
     close: async () => {
       clearInterval(poll);
-      await hub.close();
+      hub.close();
       await io.close();
       await app.close();
     },

@@ -86,11 +86,11 @@ export class Hub {
   }
 
   /** Ends quietly: the coordinator goes, the peers' links to each other stay. */
-  async close(): Promise<void> {
+  close(): void {
     this.#closed = true;
     clearInterval(this.#timer);
     clearImmediate(this.#directing);
-    await this.#planner.close();
+    this.#planner.close();
   }
 
   /** Takes a model version into service. */

@@ -199,7 +199,7 @@ function whyWhole(
   return forbidden ?? `one row of its activations is larger than ${DATA_MESSAGE_BYTES_MAX} bytes at every cut`;
 }
 
-/** What one row carries over a cut must fit one message. Memory is that of weights, as it is for whole models. */
+/** What one row carries over a cut must fit one message. Working memory is that of one row: how many may travel together follows. */
 function profileOf(name: string, { graph }: ModelChain): ModelProfile {
   const profile = modelProfile(graph, { name, rows: 1, flopsPerMs: FLOPS_PER_MS_ASSUMED });
   const last = profile.layers.length;
@@ -212,7 +212,6 @@ function profileOf(name: string, { graph }: ModelChain): ModelProfile {
   const layers = profile.layers.map((layer) => ({
     ...layer,
     computeMs: isCounted ? layer.computeMs : 1,
-    workingBytes: 0,
   }));
   return { ...profile, layers, legal };
 }

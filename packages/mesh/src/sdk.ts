@@ -8,6 +8,8 @@ import type {
   ModelInfo,
   PeerId,
   PlacementMessage,
+  PlacementMode,
+  PlanSummary,
   ReasonCode,
   StageTiming,
   TensorData,
@@ -40,6 +42,11 @@ export interface ModelOptions {
   readonly version?: number;
   /** The version that this label stands for, also once it stands for another. */
   readonly label?: string;
+  /**
+   * How it should be served, `auto` by default. A wish: it is followed where the operator leaves it open, where it can be met,
+   * and as long as all callers who name a mode name the same. `plan` tells what became of it.
+   */
+  readonly mode?: 'auto' | PlacementMode;
   /** For each request of this model, 30,000 ms by default. */
   readonly deadlineMs?: number;
 }
@@ -87,6 +94,8 @@ export interface MeshModel {
   readonly info: ModelInfo;
   /** The latest word on who serves it. */
   readonly placement: PlacementMessage;
+  /** How the coordinator serves it, why, and what it expects of that; null before it was planned, or where it can only be whole. */
+  readonly plan: PlanSummary | null;
   /**
    * Runs the model. One output: that tensor; several: tensors by name.
    * @throws MeshError, by the deadline at the latest

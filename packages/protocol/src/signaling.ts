@@ -322,7 +322,7 @@ export const placementSchema = z.strictObject({
   stages: z
     .array(z.strictObject({ replicas: z.array(replicaSchema) }))
     .check(z.minLength(1), z.maxLength(ROUTE_STAGES_MAX)),
-  /** Most rows whose activations fit one message at every cut; left out where there is no cut. */
+  /** Most rows that may travel together: they fit one message at every cut, and the working memory of every replica. */
   rowsMax: z.optional(z.int().check(z.positive())),
   /** Earlier epochs that their nodes still serve, for work that is on its way. */
   lingering: z.optional(z.array(count).check(z.maxLength(8))),

@@ -141,8 +141,8 @@ export const speedsDrifted = (outlook: Outlook, speeds: ReadonlyMap<PeerId, numb
 
 /** Whether a link that a plan counts on is no longer what it was. */
 export function linkDrifted(outlook: Outlook, from: PeerId, to: PeerId, link: LinkRecord | undefined): boolean {
-  const planned = outlook.links.get(`${from} ${to}`);
-  if (planned === undefined || link === undefined) return false;
+  const planned = outlook.links.get(`${from} ${to}`) ?? { rttMs: null, bytesPerMs: null };
+  if (outlook.summary === null || link === undefined) return false;
   const rtt = (ms: number | null): number => Math.max(RTT_FLOOR_MS, ms ?? LINK_ASSUMED.rttMs);
   const rate = (bytesPerMs: number | null): number => bytesPerMs ?? LINK_ASSUMED.bytesPerMs;
   return (

@@ -13,6 +13,7 @@ import { isWholeOnly, policyFor } from './cluster-policy.ts';
 import type { Room } from './cluster-rooms.ts';
 import {
   outlookOf,
+  type AssignmentRecord,
   type ClusterEffect,
   type ClusterEvent,
   type ClusterState,
@@ -200,30 +201,29 @@ function isUsable(state: ClusterState, id: PeerId, key: string): boolean {
 }
 
 /** Whether every stage of the partition in force has a node that serves it or is about to. */
-function isComplete(state: ClusterState, key: string): boolean {
-  const partition = state.partitions.get(key);
-  return partition?.stages.every((_, stage) => holders(state, key, partition.epoch, stage).length > 0) === true;
-}
+const isComplete = (state: ClusterState, key: string): boolean => isHeldBy(state, key, () => true);
 
 /** Whether every stage of the partition in force has a node that serves it. */
-function isServing(state: ClusterState, key: string): boolean {
+const isServing = (state: ClusterState, key: string): boolean =>
+  isHeldBy(state, key, ({ state: at }) => at === 'ready');
+
+function isHeldBy(state: ClusterState, key: string, counts: (record: AssignmentRecord) => boolean): boolean {
   const partition = state.partitions.get(key);
-  const serves = (stage: number): boolean =>
-    holders(state, key, partition?.epoch ?? 0, stage).some(({ state: at }) => at === 'ready');
-  return partition?.stages.every((_, stage) => serves(stage)) === true;
+  if (partition === undefined) return false;
+  const stages = new Set<number>();
+  for (const record of holders(state, key, partition.epoch)) if (counts(record)) stages.add(record.stage);
+  return stages.size === partition.stages.length;
 }
 
-function holders(state: ClusterState, key: string, epoch: number, stage: number) {
-  return nodesOf(state).flatMap((peer) =>
-    [...peer.assignments.values()].filter(
-      (record) =>
-        record.modelKey === key &&
-        record.epoch === epoch &&
-        record.stage === stage &&
-        record.state !== 'failed' &&
-        record.retiresAtMs === null,
-    ),
-  );
+/** What nodes that stay hold or are getting of an epoch. */
+function* holders(state: ClusterState, key: string, epoch: number): Generator<AssignmentRecord> {
+  for (const peer of state.peers.values()) {
+    if (peer.profile === null || peer.activity === 'draining') continue;
+    for (const record of peer.assignments.values()) {
+      if (record.modelKey !== key || record.epoch !== epoch) continue;
+      if (record.state !== 'failed' && record.retiresAtMs === null) yield record;
+    }
+  }
 }
 
 /** Lets placements in the making take over when they are ready, and gives up those that will not be. */
@@ -232,13 +232,14 @@ export function advanceMoves(state: ClusterState, nowMs: number): boolean {
   for (const [key, outlook] of state.outlooks) {
     const { move } = outlook;
     if (move === null) continue;
-    const { epoch } = move.partition;
-    const stages = move.seats.map((members, stage) => {
-      const seated = members.filter((id) => isUsable(state, id, key));
-      const records = holders(state, key, epoch, stage);
-      const ready = records.filter(({ state: at }) => at === 'ready').length;
-      return { seated: seated.length, ready };
-    });
+    const ready = new Map<number, number>();
+    for (const { stage, state: at } of holders(state, key, move.partition.epoch)) {
+      if (at === 'ready') ready.set(stage, (ready.get(stage) ?? 0) + 1);
+    }
+    const stages = move.seats.map((members, stage) => ({
+      seated: members.filter((id) => isUsable(state, id, key)).length,
+      ready: ready.get(stage) ?? 0,
+    }));
     if (stages.some(({ seated }) => seated === 0) || nowMs - move.startedAtMs > MOVE_MS_MAX) {
       outlook.move = null;
       cool(state, outlook, nowMs);
@@ -247,7 +248,7 @@ export function advanceMoves(state: ClusterState, nowMs: number): boolean {
       continue;
     }
     const isServed = isServing(state, key);
-    const isReady = stages.every(({ seated, ready }) => ready >= (isServed ? seated : 1));
+    const isReady = stages.every((stage) => stage.ready >= (isServed ? stage.seated : 1));
     if (!isReady) continue;
     takeOver(state, key, outlook, nowMs);
     changed = true;

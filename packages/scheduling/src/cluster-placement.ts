@@ -1,7 +1,7 @@
 /** Who serves a model version now, or why nobody does: for clients, and with figures for operators. */
-import { DATA_MESSAGE_BYTES_MAX, type PlacementMessage, type ReasonCode } from '@shoal/protocol';
-import type { LayerRange } from '@shoal/sharding';
-import { dutiesOf, lackedOf } from './cluster-rooms.ts';
+import { DATA_MESSAGE_BYTES_MAX, type PeerId, type PlacementMessage, type ReasonCode } from '@shoal/protocol';
+import { stageMemoryBytes, stageWeightBytes, type LayerRange } from '@shoal/sharding';
+import { dutiesOf, lackedOf, wholeBytes } from './cluster-rooms.ts';
 import { surveyReason } from './cluster-survey.ts';
 import {
   modelKey,
@@ -21,9 +21,11 @@ const LINGERING_MAX = 8;
 export function placementOf(state: ClusterState, key: string): PlacementMessage {
   const model = modelOf(state, key);
   const { epoch, ranges } = partitionInForce(state, key, model);
-  const stages = ranges.map((_, stage) => ({ replicas: replicasOf(state, key, epoch, stage) }));
+  // What is held of a partition that is not in force serves nobody.
+  const isInForce = state.partitions.has(key);
+  const stages = ranges.map((_, stage) => ({ replicas: isInForce ? replicasOf(state, key, epoch, stage) : [] }));
   const { model: name, version } = model.info;
-  const rowsMax = rowsAcross(model, ranges);
+  const rowsMax = rowsTogether(state, model, ranges, stages);
   const lingering = lingeringEpochs(state, key, epoch);
   const plan = state.outlooks.get(key)?.summary ?? null;
   const placement: PlacementMessage = {
@@ -80,11 +82,41 @@ function lingeringEpochs(state: ClusterState, key: string, epoch: number): numbe
   return [...epochs].slice(-LINGERING_MAX);
 }
 
-/** Rows whose activations fit one message at every cut. */
-function rowsAcross({ profile }: ServedModel, ranges: readonly LayerRange[]): number | undefined {
-  if (profile === null || ranges.length === 1) return undefined;
-  const most = Math.max(1, ...ranges.slice(1).map(({ start }) => profile.bytesAtCut[start] ?? 0));
-  return Math.max(1, Math.floor((DATA_MESSAGE_BYTES_MAX - MESSAGE_SLACK_BYTES) / most));
+/** Rows that may travel together: their activations fit one message at every cut, and their working memory every replica. */
+function rowsTogether(
+  state: ClusterState,
+  { profile }: ServedModel,
+  ranges: readonly LayerRange[],
+  stages: PlacementMessage['stages'],
+): number | undefined {
+  if (profile === null) return undefined;
+  let rows = Number.POSITIVE_INFINITY;
+  for (const { start } of ranges.slice(1)) {
+    rows = Math.min(rows, (DATA_MESSAGE_BYTES_MAX - MESSAGE_SLACK_BYTES) / (profile.bytesAtCut[start] ?? 0));
+  }
+  const roomBytes = new Map<PeerId, number>();
+  for (const [stage, range] of ranges.entries()) {
+    const workingBytes = stageMemoryBytes(profile, range) - stageWeightBytes(profile, range);
+    for (const { node } of stages[stage]?.replicas ?? []) {
+      const room = roomBytes.get(node) ?? workingRoomBytes(state, node);
+      roomBytes.set(node, room);
+      rows = Math.min(rows, room / workingBytes);
+    }
+  }
+  return Number.isFinite(rows) ? Math.max(1, Math.floor(rows)) : undefined;
+}
+
+/** What a node's memory leaves beside the weights of all that it holds. */
+function workingRoomBytes(state: ClusterState, node: PeerId): number {
+  const peer = state.peers.get(node);
+  const layersSeen = new Set<string>();
+  let bytes = peer?.profile?.memoryBytesMax ?? 0;
+  for (const { modelKey: key, layers, weightBytes } of peer?.assignments.values() ?? []) {
+    const text = `${key} ${layers.start}-${layers.end}`;
+    if (!layersSeen.has(text)) bytes -= weightBytes;
+    layersSeen.add(text);
+  }
+  return Math.max(0, bytes);
 }
 
 interface Unserved {
@@ -163,6 +195,6 @@ function tooLarge(key: string, model: ServedModel, nodes: readonly PeerRecord[])
   const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
   return {
     code: 'MEMORY_LIMIT',
-    reason: `${key} needs a node with ${mebibytes(model.memoryBytes)} free, the largest offers ${mebibytes(largest)} for all its models`,
+    reason: `${key} needs a node with ${mebibytes(wholeBytes(model))} free, the largest offers ${mebibytes(largest)} for all its models`,
   };
 }

@@ -1,6 +1,6 @@
 /** What fits a node: stages by the layers that they are, so that the same layers in two placements count once. */
 import type { PeerId } from '@shoal/protocol';
-import { stageMemoryBytes } from '@shoal/sharding';
+import { stageMemoryBytes, stageWeightBytes } from '@shoal/sharding';
 import type { Partition, PeerRecord, ServedModel, StageDuty } from './cluster-state.ts';
 
 /** A node's memory, filled with duties one after another. */
@@ -85,7 +85,12 @@ export function dutiesOf(key: string, { epoch, stages }: Partition, model: Serve
     stage,
     stages: stages.length,
     layers,
+    weightBytes: model.profile === null ? model.memoryBytes : stageWeightBytes(model.profile, layers),
     memoryBytes: model.profile === null ? model.memoryBytes : stageMemoryBytes(model.profile, layers),
     ops: opsOf(model, layers),
   }));
 }
+
+/** What the whole model takes on a node. */
+export const wholeBytes = ({ profile, memoryBytes, layers }: ServedModel): number =>
+  profile === null ? memoryBytes : stageMemoryBytes(profile, { start: 0, end: layers });

@@ -170,6 +170,30 @@ describe('forced', () => {
     expect(held(CLEO)).toEqual([failed]);
   });
 
+  test('what it failed by chance it is asked for again after a minute; wrong numbers are held against it for good', () => {
+    serve({ mode: 'pipeline', stages: 2 });
+    enter(ANN, 1000);
+    enter(BOB, 1000);
+    const [mine] = held(ANN);
+    const failures = (): number => [...(state.peers.get(ANN)?.assignments.values() ?? [])].length;
+    for (const [code, again] of [
+      ['LINK_FAILED', true],
+      ['SELF_TEST_FAILED', false],
+    ] as const) {
+      for (const { assignmentId } of [...(duties.get(ANN)?.values() ?? [])]) {
+        const status = { type: 'assignment', assignmentId, state: 'failed', code } as const;
+        note(updateCluster(state, { type: 'assignment', nowMs, peer: ANN, status }));
+      }
+      expect(placementOf(state, KEY).code).toBe(code);
+      wait(50_000);
+      expect(placementOf(state, KEY).code).toBe(code);
+      wait(20_000);
+      expect(held(ANN)).toEqual([mine]);
+      expect(failures()).toBe(1);
+      expect(placementOf(state, KEY).code === 'FETCHING').toBe(again);
+    }
+  });
+
   test('hybrid: nodes that come later become replicas of the stage that passes fewest rows', () => {
     serve({ mode: 'hybrid', stages: 2, replicas: 2 });
     for (const peer of [ANN, BOB, CLEO, DAVE]) enter(peer, 1000);
@@ -236,6 +260,8 @@ describe('a node that comes back', () => {
     ]);
     expect(held(ANN)).toEqual(['0/2 [0,4) @7']);
     expect(held(BOB)).toEqual([]);
+    say(ANN, 'ready');
+    expect(placementOf(state, KEY)).toMatchObject({ code: 'PLANNING', stages: [{ replicas: [] }] });
     wait(11_000);
     expect(held(ANN)).toEqual(['0/2 [0,4) @7']);
     expect(held(BOB)).toEqual(['1/2 [4,6) @7']);

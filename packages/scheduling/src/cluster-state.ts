@@ -119,7 +119,8 @@ export interface StageDuty {
   readonly stage: number;
   readonly stages: number;
   readonly layers: LayerRange;
-  /** What holding and running it takes on a node. */
+  readonly weightBytes: number;
+  /** What holding and running it takes on a node: the weights, and the working memory of one row. */
   readonly memoryBytes: number;
   /** Operations that the node's backend must have. */
   readonly ops: readonly string[];
@@ -138,6 +139,8 @@ export interface AssignmentRecord extends StageDuty {
   measured: { readonly msPerRow: number; readonly rows: number } | null;
   code: ReasonCode;
   reason: string;
+  /** Set once it has failed. */
+  failedAtMs: number | null;
   /** Set once it is replaced: until then it is kept for work that is on its way. */
   retiresAtMs: number | null;
 }

@@ -6,6 +6,7 @@ import {
   assignmentId,
   CLIENT_PINGS_MISSED_MAX,
   PINGS_MISSED_MAX,
+  REASONS,
   type AssignmentId,
   type DownMessage,
   type HeldStage,
@@ -39,6 +40,9 @@ import {
   type StageDuty,
 } from './cluster-state.ts';
 import { askSurveys, onSurveyed } from './cluster-survey.ts';
+
+/** A download that broke off, say, is tried again after this. */
+const FAILED_RETRY_MS = 60_000;
 
 export const CLUSTER_TIMING: ClusterTiming = {
   settleMs: 2000,
@@ -122,11 +126,13 @@ function apply(state: ClusterState, event: ClusterEvent, effects: ClusterEffect[
     case 'surveyed':
       heard(state, event.peer, nowMs);
       return onSurveyed(state, event) ? 'placement' : 'nothing';
-    case 'watching':
-      heard(state, event.peer, nowMs)?.watching.set(event.modelKey, event.mode ?? null);
+    case 'watching': {
+      const watching = heard(state, event.peer, nowMs)?.watching;
+      watching?.set(event.modelKey, event.mode ?? watching.get(event.modelKey) ?? null);
       if (event.mode === undefined) return 'nothing';
       consider(state, event.modelKey, nowMs, state.timing.settleMs);
       return 'placement';
+    }
     case 'unwatched': {
       const wish = state.peers.get(event.peer)?.watching.get(event.modelKey);
       heard(state, event.peer, nowMs)?.watching.delete(event.modelKey);
@@ -240,6 +246,7 @@ function onAssignment(state: ClusterState, event: Extract<ClusterEvent, { type: 
   const stateCodes = { fetching: 'FETCHING', testing: 'SELF_TESTING', ready: 'IDLE', failed: 'INTERNAL' } as const;
   record.code = status.code ?? stateCodes[status.state];
   record.reason = status.reason ?? '';
+  if (record.state === 'failed') record.failedAtMs ??= event.nowMs;
   const isSettled = record.state === 'ready' || record.state === 'failed';
   const model = state.models.get(record.modelKey);
   if (record.state === 'ready' && model !== undefined) noteSelfTest(peer, model, record);
@@ -284,7 +291,6 @@ function withdraw(state: ClusterState, key: string, effects: ClusterEffect[]): v
   state.claims.delete(key);
   state.refusals.delete(key);
   state.surveys.delete(key);
-  state.surveys.delete(key);
   const { model, version } = gone.info;
   const message: PlacementMessage = {
     type: 'placement',
@@ -317,7 +323,7 @@ function give(state: ClusterState, { rooms }: Duties, nowMs: number, effects: Cl
       record.retiresAtMs = null;
     }
     for (const record of before) {
-      const isKept = kept.has(record) || (record.state === 'failed' && state.models.has(record.modelKey));
+      const isKept = kept.has(record) || (state.models.has(record.modelKey) && isHeldAgainst(record, nowMs));
       if (isKept || lingers(state, record, room, nowMs)) continue;
       peer.assignments.delete(record.id);
       const message = unassignment(record.id, `${record.modelKey} is no longer served here`);
@@ -325,6 +331,10 @@ function give(state: ClusterState, { rooms }: Duties, nowMs: number, effects: Cl
     }
   }
 }
+
+/** A node is not asked again for what it failed, unless the same may well succeed later. */
+const isHeldAgainst = ({ failedAtMs, code }: AssignmentRecord, nowMs: number): boolean =>
+  failedAtMs !== null && (!REASONS[code].retryable || nowMs - failedAtMs < FAILED_RETRY_MS);
 
 /** What was replaced stays for work on its way, unless its memory is needed. */
 function lingers(state: ClusterState, record: AssignmentRecord, room: Room, nowMs: number): boolean {
@@ -350,13 +360,14 @@ function assign(state: ClusterState, peer: PeerRecord, duty: StageDuty, effects:
     id: assignmentId(`${state.run}-${state.assignmentsMade++}`),
     state: 'asked',
     bytesDone: 0,
-    bytesTotal: duty.stages === 1 ? info.weightBytes : duty.memoryBytes,
+    bytesTotal: duty.stages === 1 ? info.weightBytes : duty.weightBytes,
     selfTestPassed: 0,
     selfTestTotal: 0,
     msPerRow: 0,
     measured: null,
     code: 'FETCHING',
     reason: '',
+    failedAtMs: null,
     retiresAtMs: null,
   };
   peer.assignments.set(record.id, record);

@@ -156,6 +156,8 @@ export type DispatchEvent =
       readonly stages: readonly (readonly { readonly node: PeerId; readonly msPerRow: number }[])[];
       readonly unserved: DispatchState['unserved'];
       readonly rowsMax?: number;
+      /** Earlier epochs whose nodes still serve them. */
+      readonly lingering?: readonly number[];
     }
   | {
       readonly type: 'submit';

@@ -535,6 +535,40 @@ describe('placements', () => {
     expect(scene.flight('r[0,1)')).toMatchObject({ epoch: 2, attempt: 1 });
   });
 
+  test('what is under way in a partition that lingers is finished there, and told from what goes the new way', () => {
+    const scene = new DispatchScene();
+    scene.placedAs(1, { a: 100 }, { b: 100 });
+    scene.submit('r', 1);
+    const old = scene.flight('r[0,1)');
+    expect(scene.placedWith({ epoch: 2, lingering: [1] }, { a: 10 }, { b: 10 }, { c: 10 })).toEqual([]);
+    expect(scene.submit('s', 1)).toEqual(['s[0,1) to a, b, c']);
+    // What old stages cost says nothing about the new ones, and books are not mixed up.
+    scene.nowMs = 200;
+    expect(scene.resultOf(old, [{ stage: 0, node: old.route[0]!, rows: 1, queueMs: 0, computeMs: 900 }])).toEqual([
+      'accept r[0,1)',
+      'r is done',
+    ]);
+    expect([...scene.state.stages[0]!.values()]).toMatchObject([{ msPerRow: 10, inFlight: 1 }]);
+    expect(scene.result('s[0,1)')).toEqual(['accept s[0,1)', 's is done']);
+    expect([...scene.state.stages[0]!.values()]).toMatchObject([{ inFlight: 0 }]);
+  });
+
+  test('what loses a node in a partition that lingers starts again in the one in force', () => {
+    const scene = new DispatchScene();
+    scene.placedAs(1, { a: 100 }, { b: 100 });
+    scene.submit('r', 1);
+    scene.placedWith({ epoch: 2, lingering: [1] }, { a: 10 }, { c: 10 });
+    expect(scene.lost('b')).toEqual(['revoke r[0,1) from a, b', 'r[0,1) to a, c']);
+  });
+
+  test('when a partition no longer lingers, what is still under way in it starts again', () => {
+    const scene = new DispatchScene();
+    scene.placedAs(1, { a: 100 }, { b: 100 });
+    scene.submit('r', 1);
+    scene.placedWith({ epoch: 2, lingering: [1] }, { a: 10 }, { c: 10 });
+    expect(scene.placedAs(2, { a: 10 }, { c: 10 })).toEqual(['revoke r[0,1) from a, b', 'r[0,1) to a, c']);
+  });
+
   test('no microbatch has more rows than the cuts can carry', () => {
     const scene = new DispatchScene();
     scene.placedWith({ rowsMax: 2 }, { a: 1 }, { b: 1 });

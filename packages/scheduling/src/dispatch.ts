@@ -94,10 +94,11 @@ function onPlacement(
 ): void {
   const shape = event.stages.length;
   // A node that left the placement finishes what it has, unless its link or the coordinator says that it is gone.
-  // Routes of another partition cannot be finished: their rows start again, and nobody is to blame.
+  // So do routes of a partition that lingers. Others cannot be finished: their rows start again, and nobody is to blame.
   if (shape > 0) {
     for (const flight of state.flights.values()) {
       if (flight.epoch === event.epoch && flight.route.length === shape) continue;
+      if (event.lingering?.includes(flight.epoch) === true && flight.stall === null) continue;
       withdraw(state, flight, effects);
       giveBack(state, flight, { ...flight.span, attempts: flight.span.attempts - 1 });
     }
@@ -112,6 +113,7 @@ function onPlacement(
   );
   // A node may come back while it still has work from before.
   for (const flight of state.flights.values()) {
+    if (flight.epoch !== event.epoch) continue;
     flight.route.forEach((node, stage) => {
       const replica = state.stages[stage]?.get(node);
       if (replica !== undefined && replica !== before[stage]?.get(node)) bookOn(replica, flight, stage, event.nowMs);

@@ -94,7 +94,9 @@ export function stall(
   effects: DispatchEffect[],
 ): void {
   const request = state.requests.get(flight.requestId);
-  if (holders.length === 0 || request === undefined || flight.attempt >= state.config.attemptsMax) {
+  // Nobody takes the place of a node in a partition that is no longer in force.
+  const isOver = flight.epoch !== state.epoch;
+  if (isOver || holders.length === 0 || request === undefined || flight.attempt >= state.config.attemptsMax) {
     withdraw(state, flight, effects);
     retry(state, flight, [lost], error, effects);
     return;

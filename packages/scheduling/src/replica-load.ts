@@ -39,6 +39,8 @@ export function bookOn(replica: ReplicaState, { bookedMs }: Flight, stage: numbe
 
 /** Takes a flight off the books of its route. */
 export function unbook(state: DispatchState, flight: Flight, nowMs: number): void {
+  // The books of an earlier partition are closed: its stages are not those of now.
+  if (flight.epoch !== state.epoch) return;
   const routeMs = sum(flight.bookedMs);
   flight.route.forEach((node, stage) => {
     const replica = state.stages[stage]?.get(node);
@@ -57,6 +59,7 @@ export function unbook(state: DispatchState, flight: Flight, nowMs: number): voi
 
 /** Takes in what a flight that came back has cost, by the measurements of its nodes. */
 export function measure(state: DispatchState, flight: Flight, timings: readonly StageTiming[], nowMs: number): void {
+  if (flight.epoch !== state.epoch) return;
   let onNodesMs = 0;
   for (const { stage, node, rows, queueMs, computeMs } of timings) {
     if (flight.route[stage] !== node || rows === 0) continue;
@@ -81,9 +84,10 @@ export function measure(state: DispatchState, flight: Flight, timings: readonly 
 /** Notes that a node was beaten to a result: it is at least as slow as it has been so far. */
 export function measureLate(
   state: DispatchState,
-  { route, span, bookedMs, expectedAtMs }: Flight,
+  { epoch, route, span, bookedMs, expectedAtMs }: Flight,
   nowMs: number,
 ): void {
+  if (epoch !== state.epoch) return;
   route.forEach((node, stage) => {
     const replica = state.stages[stage]?.get(node);
     if (replica === undefined) return;

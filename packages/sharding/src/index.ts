@@ -35,9 +35,14 @@ export {
   type StageNames,
 } from './model-chain.ts';
 export type { Prediction } from './placement/predict.ts';
-export { stageMemoryBytes, type LayerRange, type ModelProfile } from './placement/profile.ts';
+export {
+  missingWeightBytes,
+  stageMemoryBytes,
+  stageWeightBytes,
+  type LayerRange,
+  type ModelProfile,
+} from './placement/profile.ts';
 export { withSurveys, type LayerSurvey } from './placement/surveyed-profile.ts';
-export { replicate, type ModelDemand, type NodeSupply } from './replicate.ts';
 export { encodeTensor } from './codec.ts';
 export { CODECS, codecName, INT_BITS, type CodecSpec, type IntBits } from './codec/codec-spec.ts';
 export { decodeTensor, encodeActivation, encodeQuantized } from './codec/coded-tensor.ts';

@@ -16,6 +16,8 @@ import './models-table.ts';
 import './nodes-table.ts';
 import './versions-view.ts';
 import type { ModelVersions } from './versions.ts';
+import './placement-view.ts';
+import type { Placement } from './placement.ts';
 
 const REFRESH_MS = 2000;
 const REFUSALS: readonly string[] = ['INVITE_INVALID', 'INVITE_EXPIRED', 'ROLE_NOT_ALLOWED'];
@@ -27,6 +29,7 @@ interface Picture {
   readonly models: readonly ClusterModel[];
   readonly clients: number;
   readonly versions: readonly ModelVersions[];
+  readonly placements: readonly Placement[];
 }
 
 export class AdminPage extends LitElement {
@@ -96,13 +99,14 @@ export class AdminPage extends LitElement {
   async #fetch(token: string): Promise<void> {
     const options = { token };
     try {
-      const [nodes, { models }, { clients }, { models: versions }] = await Promise.all([
+      const [nodes, { models }, { clients }, { models: versions }, { placements }] = await Promise.all([
         this.getJson<NodesReply>('/api/v1/nodes', options),
         this.getJson<{ models: readonly ClusterModel[] }>('/api/v1/models', options),
         this.getJson<{ clients: readonly unknown[] }>('/api/v1/clients', options),
         this.getJson<{ models: readonly ModelVersions[] }>('/api/v1/versions', options),
+        this.getJson<{ placements: readonly Placement[] }>('/api/v1/placement', options),
       ]);
-      this.picture = { atMs: Date.now(), nodes, models, clients: clients.length, versions };
+      this.picture = { atMs: Date.now(), nodes, models, clients: clients.length, versions, placements };
       this.stale = false;
       this.refusal = null;
     } catch (error) {
@@ -181,6 +185,7 @@ export class AdminPage extends LitElement {
         ${tile(strings.tiles.rows, formatCount(nodes.reduce((sum, node) => sum + node.rowsDone, 0)))}
       </dl>
       <section class="card"><shoal-nodes .nodes=${nodes} .serverTimeMs=${serverTimeMs}></shoal-nodes></section>
+      <section class="card"><shoal-placements .placements=${picture.placements}></shoal-placements></section>
       <section class="card"><shoal-models .models=${picture.models}></shoal-models></section>
       <section class="card stack" @changed=${this.#ask}>
         <h2>${versionStrings.title}</h2>

@@ -1,6 +1,7 @@
 /** Every word of the pages in English, whole sentences only: a sentence put together from parts has no translation. */
 import type { ClusterModel, NodeActivity, NodeAssignment, SortKey } from '../admin/cluster.ts';
 import type { ModelVersions, VersionState } from '../admin/versions.ts';
+import type { Hop, Mode, Placement } from '../admin/placement.ts';
 import type { DeviceFacts, FitFinding, FitLevel, FitTopic } from '../join/fit.ts';
 import type { BackendChoice } from '../join/options.ts';
 import type { WaterfallSegment } from '../playground/work.ts';
@@ -522,4 +523,68 @@ export const versions = {
   confirm: (version: number): string => `All requests go to v${version}, newer versions wait. Roll back?`,
   yes: 'Roll back',
   no: 'Keep',
+};
+
+const rate = (rowsPerSecond: number): string =>
+  `${rowsPerSecond >= 100 ? formatCount(rowsPerSecond) : Number(rowsPerSecond.toPrecision(3))} rows/s`;
+const span = (low: number, high: number, format: (value: number) => string): string =>
+  format(low) === format(high) ? format(low) : `${format(low)} to ${format(high)}`;
+/** Bytes a millisecond as bytes a second. */
+const goodput = (bytesPerMs: number): string => `${formatBytes(bytesPerMs * 1000)}/s`;
+
+export const placement = {
+  title: 'Placement',
+  lede: 'Which node holds which layers. Outlined bars are predicted, filled ones measured, both in time a row.',
+  modes: { data: 'Data parallel', pipeline: 'Pipeline', hybrid: 'Hybrid' } satisfies Record<Mode, string>,
+  unserved: 'Not served',
+  why: ({ policy, mode, plan }: Placement): string => {
+    if (policy.cause === 'operator') return 'So its operator wants it, in serving.json.';
+    if (policy.cause === 'caller') return 'So its callers wish it, and its operator leaves it open.';
+    if (plan === undefined && mode === 'data') return 'Every node that has the memory holds it whole.';
+    if (mode === 'data') return 'Whole on each node: no cut is expected to serve more rows.';
+    if (mode === 'pipeline')
+      return 'In stages, one node each: expected to serve more rows than any other way that fits.';
+    return 'In stages on several nodes each: expected to serve more rows than any other way that fits.';
+  },
+  chain: (model: string): string => `The chain of stages of ${model}`,
+  whole: 'The whole model',
+  stage: (number: number): string => `Stage ${number}`,
+  layers: (start: number, end: number): string =>
+    end - start === 1 ? `layer ${start}` : `layers ${start} to ${end - 1}`,
+  slowest: 'Sets the pace',
+  hole: 'No node holds it',
+  none: 'unknown',
+  predicted: 'predicted',
+  predictedHelp: 'By the cost model, from what nodes and links have shown so far.',
+  measuredWork: 'measured, by work',
+  measuredTest: 'measured, by self-test',
+  measuredHelp: 'What the replicas of the slowest stage can compute together, from the times they report.',
+  latency: 'one row, idle mesh',
+  latencyHelp: 'Predicted: all stages and hops on the fastest route.',
+  bound: 'of what is possible',
+  boundHelp: 'The plan against a computed bound that no placement of this kind exceeds.',
+  ofBound: (gap: number): string => `${gap < 0.0005 ? '' : '≥ '}${formatShare(1 - gap)}`,
+  rate,
+  replica: (facts: {
+    readonly predictedMsPerRow: number | null;
+    readonly ms: number;
+    readonly by: 'work' | 'self-test';
+    readonly rows: number;
+  }): string => {
+    const seen =
+      facts.by === 'work'
+        ? `${formatMs(facts.ms)} in ${plural(facts.rows, '1 row', '# rows')}`
+        : `${formatMs(facts.ms)} in self-test`;
+    return facts.predictedMsPerRow === null ? seen : `${formatMs(facts.predictedMsPerRow)} predicted, ${seen}`;
+  },
+  perRow: (bytes: string): string => `${bytes} a row`,
+  link: ({ rttMs, bytesPerMs }: Hop): string => `${span(...rttMs, formatMs)} · ${span(...bytesPerMs, goodput)}`,
+  linkBasis: { all: 'measured', some: 'partly assumed', none: 'assumed' } satisfies Record<Hop['measured'], string>,
+  sameNode: 'link not known',
+  note: (reason: string): string => `A better plan is not followed: ${reason}.`,
+  move: ({ plan, stages }: NonNullable<Placement['move']>): string => {
+    const ready = stages.reduce((sum, stage) => sum + stage.ready, 0);
+    const wanted = stages.reduce((sum, stage) => sum + stage.wanted, 0);
+    return `Another placement is being made ready beside this one: ${plural(stages.length, 'whole', '# stages')}, ${rate(plan.rowsPerSecond)} predicted, ${formatCount(ready)} of ${formatCount(wanted)} parts ready.`;
+  },
 };

@@ -2,6 +2,7 @@
 import { MeshError, type Signature } from '@shoal/protocol';
 import type { ClusterModel, ClusterNode } from '../admin/cluster.ts';
 import type { ModelVersions } from '../admin/versions.ts';
+import { fakePlacements } from './fake-placements.ts';
 import type { GetJson, SendJson } from '../shared/api.ts';
 
 const signature = (input: readonly number[], output: readonly number[]): Record<string, Signature> => ({
@@ -196,6 +197,7 @@ export function fakeGetJson(nodes: number): GetJson {
       },
       '/api/v1/versions': { models: FAKE_VERSIONS },
       '/api/v1/clients': { clients: [{ peerId: 'c1', joinedAtMs: nowMs, watching: [] }] },
+      '/api/v1/placement': { placements: nodes === 0 ? [] : fakePlacements() },
       '/samples/pictures.json': PICTURES,
     };
     return replies[path] as Reply;

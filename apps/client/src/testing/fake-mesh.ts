@@ -90,6 +90,7 @@ export function fakeConnect(served: boolean): (options: ConnectOptions) => Promi
         fixed: () => fake,
         info: { ...facts, classNames: facts.classNames === null ? null : [...facts.classNames], rowsIndependent: true },
         placement: placementOf(name, served),
+        plan: null,
         predict: () => Promise.reject(new MeshError('INTERNAL', 'the fake traces every call')),
         predictTraced: ((input: ModelInput<TensorData>) => traced(input, 0)) as unknown as MeshModel['predictTraced'],
         predictStream: () => {

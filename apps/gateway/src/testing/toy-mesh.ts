@@ -368,6 +368,7 @@ class ToyMeshClient implements ToyMesh {
         const toy = meant();
         return this.#handle(() => toy);
       },
+      plan: null,
       predictTraced: predictTraced as MeshModel['predictTraced'],
       predict: () => Promise.reject(new MeshError('INTERNAL', 'the gateway wants outputs by name')),
       predictStream: () => {

@@ -5,6 +5,7 @@ import {
   type ModelInfo,
   type NamedTensors,
   type PlacementMessage,
+  type PlanSummary,
   type TensorData,
   type TrafficMessage,
 } from '@shoal/protocol';
@@ -64,6 +65,10 @@ export class BoundModel implements MeshModel {
 
   fixed(): MeshModel {
     return new BoundModel({ ...this.#parts, meaning: this.#parts.meaning.fixed() });
+  }
+
+  get plan(): PlanSummary | null {
+    return this.placement.plan ?? null;
   }
 
   onPlacement(listener: (placement: PlacementMessage) => void): () => void {

@@ -44,6 +44,8 @@ export class MeshClient implements Mesh {
   /** By model key; one dispatcher per model version, however often it was asked for. */
   readonly #models = new Map<string, ModelClient>();
   readonly #followed: FollowedModels;
+  /** By name of a model: the mode that was last asked for. */
+  readonly #wishes = new Map<string, NonNullable<ModelOptions['mode']>>();
   readonly #named: NamedRequests;
   readonly #closing = new AbortController();
 
@@ -82,6 +84,7 @@ export class MeshClient implements Mesh {
   }
 
   async model(name: string, options: ModelOptions = {}): Promise<MeshModel> {
+    if (options.mode !== undefined) this.#wishes.set(name, options.mode);
     const client = await this.#watch(name, options);
     const meaning = options.version === undefined ? this.#follow(options.label, client) : this.#versionOf(client);
     return new BoundModel({ meaning, options, tensors: this.#parts.tensors });
@@ -102,6 +105,7 @@ export class MeshClient implements Mesh {
   async #watch(name: string, { version, label }: ModelOptions): Promise<ModelClient> {
     const { signaling, clock, random } = this.#parts;
     const { signal } = this.#closing;
+    const mode = this.#wishes.get(name) ?? 'auto';
     if (signal.aborted) throw new MeshError('CLOSED', 'this mesh was closed');
     const reply = await withDeadline(
       signaling.watch({
@@ -109,6 +113,7 @@ export class MeshClient implements Mesh {
         model: name,
         ...(version === undefined ? {} : { version }),
         ...(label === undefined ? {} : { label }),
+        ...(mode === 'auto' ? {} : { mode }),
       }),
       {
         clock,

@@ -118,13 +118,14 @@ export class ModelClient {
 
   setPlacement(placement: PlacementMessage): void {
     this.#placement = placement;
-    const { code, reason, rowsMax } = placement;
+    const { code, reason, rowsMax, lingering } = placement;
     this.#feed({
       type: 'placement',
       nowMs: this.#parts.clock.nowMs(),
       epoch: placement.epoch,
       stages: placement.stages.map((stage) => stage.replicas),
       ...(rowsMax === undefined ? {} : { rowsMax }),
+      ...(lingering === undefined ? {} : { lingering }),
       unserved: code === undefined ? null : { code, reason: reason ?? code },
     });
   }

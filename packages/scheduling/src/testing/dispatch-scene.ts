@@ -49,7 +49,7 @@ export class DispatchScene {
   }
 
   placedWith(
-    more: { epoch?: number; rowsMax?: number; unserved?: DispatchState['unserved'] },
+    more: { epoch?: number; rowsMax?: number; lingering?: number[]; unserved?: DispatchState['unserved'] },
     ...stages: readonly Readonly<Record<string, number>>[]
   ): string[] {
     const replicas = stages.map((stage) =>

@@ -25,14 +25,17 @@ export function modelProfile(graph: LayerGraph, options: ModelProfileOptions): M
   const last = cuts.length - 1;
   const users = weightUsers(graph);
   const unknown = cuts.flatMap((cut) => (cut.forbidden === null && cut.bytesPerRow === null ? [cut.position] : []));
+  // All that a later layer still needs is there while this one runs, what passes it by included.
+  const liveBytes = (i: number): number =>
+    Math.max(cuts[i]?.bytesPerRow ?? 0, bytesOf(graph, graph.layers[i]?.inputs ?? []));
   return {
     name: options.name,
-    layers: graph.layers.map((layer): LayerProfile => {
+    layers: graph.layers.map((layer, i): LayerProfile => {
       const own = layer.weights.filter((name) => users.get(name)?.length === 1);
       return {
         computeMs: graph.costUnit === 'ms' ? layer.cost : layer.cost / options.flopsPerMs,
         weightBytes: own.reduce((sum, name) => sum + loadedBytesOf(graph, name), 0),
-        workingBytes: options.rows * bytesOf(graph, [...layer.inputs, ...layer.outputs]),
+        workingBytes: options.rows * (liveBytes(i) + bytesOf(graph, layer.outputs)),
         ops: layer.ops,
       };
     }),
