@@ -11,7 +11,10 @@ import {
   type TensorData,
 } from '@shoal/protocol';
 import {
+  codedRun,
   NodeAgent,
+  type CodedResult,
+  type CodedWork,
   type Executor,
   type ExecutorMemory,
   type NodeParts,
@@ -101,6 +104,14 @@ class PacedExecutor implements Executor {
     const outcome = this.#work.outcomeOf(input);
     const names = this.#outputNames.get(stageId) ?? [];
     return { outputs: Object.fromEntries(names.map((name) => [name, outcome])), computeMs };
+  }
+
+  runCoded(stageId: string, signature: string, work: CodedWork): Promise<CodedResult> {
+    return codedRun(
+      work,
+      (inputs) => this.run(stageId, signature, inputs),
+      () => performance.now(),
+    );
   }
 
   stop(): void {

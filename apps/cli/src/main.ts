@@ -71,6 +71,18 @@ quiet(model.command('quantize'))
   )
   .action(async (dir, flags) => (await import('./models/quantize.ts')).quantize(dir, flags));
 
+quiet(model.command('calibrate'))
+  .description(
+    'measure what codecs do to its answers, on requests of your own; error budgets are kept by these figures',
+  )
+  .argument('<dir>', 'folder of the version, with a model.json and its weight files')
+  .option(
+    '--inputs <folder>',
+    'bodies of predict requests, one a .json file (default: calibration, beside the version)',
+  )
+  .option('--cuts <n>', 'places along the model that are measured (default 16)')
+  .action(async (dir, flags) => (await import('./models/calibrate.ts')).calibrateModel(dir, flags));
+
 quiet(program.command('bench'))
   .description('run a benchmark, as npm run bench does; without a name, list them')
   .argument('[args...]', 'its name, and --json or --report')

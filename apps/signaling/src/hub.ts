@@ -96,6 +96,7 @@ export class Hub {
   /** Takes a model version into service. */
   addModel(version: ModelVersion): void {
     const { manifest, manifestDigest, profile, unsliced, ops, placement, batching } = version;
+    const { errorBudget, codecs, codecsProblem } = version;
     const { model, signatures, classNames, rowsIndependent, weightBytes, memoryBytes } = manifest;
     const served: ServedModel = {
       info: {
@@ -106,12 +107,14 @@ export class Hub {
         rowsIndependent,
         weightBytes,
         ...(batching === undefined ? {} : { batching }),
+        ...(errorBudget === undefined ? {} : { errorBudget }),
       },
       manifestPath: `/models/${model}/${manifest.version}/manifest.json`,
       manifestDigest,
       memoryBytes,
       layers: manifest.layers,
       profile,
+      codecs,
       placement,
       ops,
       ...(unsliced === null ? {} : { unsliced }),
@@ -119,6 +122,7 @@ export class Hub {
     const wantsStages = placement.mode === 'pipeline' || placement.mode === 'hybrid' || (placement.stages ?? 1) > 1;
     if (unsliced !== null && wantsStages)
       this.#parts.log(`model ${model} is served whole, although serving.json asks for stages: ${unsliced}`);
+    if (codecsProblem !== null) this.#parts.log(`model ${model} version ${manifest.version}: ${codecsProblem}`);
     this.shards.addModel(manifest);
     this.feed({ type: 'model-added', nowMs: Date.now(), model: served });
   }

@@ -2,11 +2,12 @@
 import { createHash } from 'node:crypto';
 import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DATA_MESSAGE_BYTES_MAX, MeshError, type Signature } from '@shoal/protocol';
+import { DATA_MESSAGE_BYTES_MAX, MeshError, parseWith, type Signature } from '@shoal/protocol';
 import {
   chainServes,
   chainText,
   layerGraph,
+  codecTableSchema,
   modelChain,
   ModelError,
   modelProfile,
@@ -16,6 +17,7 @@ import {
   weightFileExtents,
   TFJS_OPS,
   type LayerGraph,
+  type CodecTable,
   type Manifest,
   type ModelChain,
   type ModelDescription,
@@ -28,6 +30,7 @@ import type { VersionDescription } from './serving-config.ts';
 /** A topology of this size has some 100,000 nodes; anything larger is refused before it is parsed. */
 const TOPOLOGY_BYTES_MAX = 64 * 1024 * 1024;
 const TOPOLOGY_FILE = 'model.json';
+const CODEC_TABLE_FILE = 'codecs.json';
 /** A guess until nodes have measured: what wasm does on a laptop's core, within a small factor. */
 const FLOPS_PER_MS_ASSUMED = 5e6;
 
@@ -45,6 +48,11 @@ export interface ModelVersion {
   /** Operations, or layer classes, that a node must have to hold it whole. */
   readonly ops: readonly string[];
   readonly placement: PlacementPolicy;
+  readonly errorBudget: number | undefined;
+  /** What `shoal model calibrate` measured of this very chain; null without it. */
+  readonly codecs: CodecTable | null;
+  /** Why a table that is there is not used. */
+  readonly codecsProblem: string | null;
   /** Of the gateway, as `serving.json` has it. */
   readonly batching: VersionDescription['batching'];
 }
@@ -108,11 +116,38 @@ export async function readModelVersion(
       unsliced,
       ops: [...new Set(layers.flatMap((layer) => layer.ops))],
       placement: config.placement ?? {},
+      errorBudget: config.errorBudget,
+      ...(await readCodecTable(folder, manifest.chainDigest)),
       batching: config.batching,
     };
   } catch (error) {
     if (error instanceof ModelError) throw new MeshError('MODEL_INVALID', error.message, { cause: error });
     throw MeshError.from(error, 'MODEL_INVALID');
+  }
+}
+
+/** A table that is of no use leaves a model without error budgets, and in service. */
+async function readCodecTable(
+  folder: string,
+  chainDigest: string | null,
+): Promise<Pick<ModelVersion, 'codecs' | 'codecsProblem'>> {
+  let text: string;
+  try {
+    text = await readFile(join(folder, CODEC_TABLE_FILE), 'utf8');
+  } catch {
+    return { codecs: null, codecsProblem: null };
+  }
+  const useless = (why: string) => ({
+    codecs: null,
+    codecsProblem: `${CODEC_TABLE_FILE} ${why}: run shoal model calibrate again`,
+  });
+  try {
+    const codecs = parseWith(codecTableSchema, JSON.parse(text), CODEC_TABLE_FILE);
+    return codecs.chainDigest === chainDigest
+      ? { codecs, codecsProblem: null }
+      : useless('was measured on another model');
+  } catch (error) {
+    return useless(`cannot be read (${MeshError.from(error).reason})`);
   }
 }
 

@@ -62,6 +62,8 @@ const descriptionFields = {
   rowsIndependent: z.optional(z.boolean()),
   /** TensorFlow Serving's batching parameters, or false for none; what is left out is tuned from measured speed. */
   batching: z.optional(z.union([z.literal(false), batchingParametersSchema])),
+  /** What coding activations may change at the outputs where a caller says nothing: relative L2, and share of answers. */
+  errorBudget: z.optional(z.number().check(z.nonnegative(), z.maximum(1))),
   /** Whether nodes hold the model whole, or a stage each; left out, the coordinator chooses. */
   placement: z.optional(
     z.strictObject({

@@ -1,3 +1,4 @@
+export { joinBytes } from './bytes.ts';
 export type { Brand } from './brand.ts';
 export { ManualClock, type Cancel, type Clock } from './clock.ts';
 export { withDeadline, type DeadlineOptions } from './deadline.ts';

@@ -28,6 +28,9 @@ import { OutgoingStream } from './outgoing.ts';
 /** Time for a goodbye to leave before the connection is closed under it. */
 const BYE_GRACE_MS = 100;
 
+/** A rate that differs by less than this from the one told last is no news. */
+const GOODPUT_CHANGE_TOLD = 0.1;
+
 /** Which stream gets the next chunk: bulk one turn in five, so that shards neither stall nor starve. */
 const TURNS: readonly Stream[] = ['data', 'data', 'data', 'data', 'bulk'];
 
@@ -51,6 +54,8 @@ export interface LinkFigures {
   readonly rttMs: number | null;
   /** Rate at which messages of several packets arrived, in bytes a millisecond; null before there was enough of them. */
   readonly receiveBytesPerMs: number | null;
+  /** The same for what goes out, as the peer measured it; null before it has said so. */
+  readonly sendBytesPerMs: number | null;
   /** Bytes queued here that the connection has not taken yet. */
   readonly queuedBytes: number;
 }
@@ -77,6 +82,9 @@ export class Link {
   #bytesSent = 0;
   #bytesReceived = 0;
   #rttMs: number | null = null;
+  /** What this side told last of the rate at which it receives, and what the peer told. */
+  #toldBytesPerMs = 0;
+  #sendBytesPerMs: number | null = null;
   #heardAtMs: number;
   /** Ping intervals since anything was heard: a timer that runs late is no silence of the peer. */
   #silentIntervals = 0;
@@ -112,6 +120,7 @@ export class Link {
       bytesReceived: this.#bytesReceived,
       rttMs: this.#rttMs,
       receiveBytesPerMs: this.#goodput.bytesPerMs,
+      sendBytesPerMs: this.#sendBytesPerMs,
       queuedBytes: STREAMS.reduce((sum, stream) => sum + this.#outgoing[stream].queuedBytes, 0),
     };
   }
@@ -227,6 +236,10 @@ export class Link {
 
   /** A handler that throws is a fault of this side, which the peer must not read as its own. */
   #handle(message: ChannelMessage, bodies: readonly Uint8Array[]): void | Promise<void> {
+    if (message.type === 'goodput') {
+      this.#sendBytesPerMs = message.bytesPerMs;
+      return;
+    }
     try {
       return this.#handler.message(this, message, bodies);
     } catch (error) {
@@ -251,7 +264,16 @@ export class Link {
     this.#pingSequence += 1;
     this.#pingSentAtMs = nowMs;
     this.#put({ kind: 'ping', sequence: this.#pingSequence });
+    this.#tellGoodput();
     this.#cancelPing = this.#clock.schedule(PING_INTERVAL_MS, () => this.#ping());
+  }
+
+  /** Who sends chooses codecs by the rate; who receives has measured it. */
+  #tellGoodput(): void {
+    const { bytesPerMs } = this.#goodput;
+    if (bytesPerMs === null || Math.abs(bytesPerMs / this.#toldBytesPerMs - 1) < GOODPUT_CHANGE_TOLD) return;
+    this.#toldBytesPerMs = bytesPerMs;
+    this.send({ type: 'goodput', bytesPerMs }).catch(() => {});
   }
 
   /** Ends the link because the other side misbehaves or is silent. */

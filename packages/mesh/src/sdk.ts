@@ -49,9 +49,17 @@ export interface ModelOptions {
   readonly mode?: 'auto' | PlacementMode;
   /** For each request of this model, 30,000 ms by default. */
   readonly deadlineMs?: number;
+  /** For each request of this model, see `PredictOptions`. */
+  readonly errorBudget?: number;
 }
 
 export interface PredictOptions {
+  /**
+   * What coding activations may change at the outputs: relative L2, and share of rows whose largest output changes; 0 for
+   * nothing. By default the model handle's, then the model owner's (`serving.json`), then 0. It is kept by codecs that were
+   * measured on the owner's inputs; a model without such measures loses nothing.
+   */
+  readonly errorBudget?: number;
   readonly signal?: AbortSignal;
   readonly deadlineMs?: number;
   readonly signature?: string;
@@ -68,6 +76,16 @@ export interface StreamOptions extends Omit<PredictOptions, 'requestId'> {
   readonly ordered?: boolean;
 }
 
+/** How tensors were written on the wire. */
+export interface WrittenInputs {
+  /** Name of the codec. */
+  readonly codec: string;
+  readonly bytes: number;
+  /** What they took before. */
+  readonly plainBytes: number;
+  readonly encodeMs: number;
+}
+
 /** One microbatch of a request: who computed it, and what it cost. */
 export interface MicrobatchTrace {
   /** Rows `[start, end)` of the request's batch. */
@@ -76,6 +94,8 @@ export interface MicrobatchTrace {
   readonly attempts: number;
   /** From sending to the result's arrival. */
   readonly totalMs: number;
+  /** How its inputs were written; null where a replacement went on with what was sent before. */
+  readonly inputs: WrittenInputs | null;
   readonly stages: readonly (StageTiming & { readonly nodeName: string; readonly backend: BackendName | null })[];
 }
 
@@ -229,7 +249,13 @@ export interface NodeSnapshot {
   readonly models: readonly NodeModelStatus[];
   readonly microbatchesDone: number;
   readonly rowsDone: number;
-  readonly links: readonly { readonly peer: PeerId; readonly kind: string; readonly rttMs: number | null }[];
+  readonly links: readonly {
+    readonly peer: PeerId;
+    readonly kind: string;
+    readonly rttMs: number | null;
+    readonly bytesSent: number;
+    readonly bytesReceived: number;
+  }[];
 }
 
 export interface ContributedNode {

@@ -13,7 +13,8 @@ import { parseWith } from './parse.ts';
 
 const key = { requestId: requestId('r-1'), microbatch: 2, attempt: 0, epoch: 7 };
 const tensor: TensorHeader = { name: 'x', dtype: 'float32', shape: [1, 2], encoding: 'raw', bytes: 8 };
-const timing = { stage: 0, node: peerId('n0'), rows: 1, queueMs: 0.5, computeMs: 12 };
+const wrote = { codec: 'int6+rans', bytes: 100, plainBytes: 3136, decodeMs: 0.1, encodeMs: 0.2 };
+const timing = { stage: 0, node: peerId('n0'), rows: 1, queueMs: 0.5, computeMs: 12, wrote };
 
 const digest = 'a'.repeat(64);
 
@@ -29,6 +30,7 @@ const EXAMPLES: { readonly [Type in ChannelMessage['type']]: Extract<ChannelMess
     replyTo: peerId('c'),
     rows: 1,
     deadlineMs: 5000,
+    codecs: ['exact', 'int6+rans'],
     timings: [timing],
     tensors: [tensor],
   },
@@ -36,6 +38,7 @@ const EXAMPLES: { readonly [Type in ChannelMessage['type']]: Extract<ChannelMess
   failure: { type: 'failure', ...key, stage: 1, node: peerId('n1'), code: 'STALE_EPOCH', reason: 'epoch 7, mine is 8' },
   lease: { type: 'lease', ...key, leaseMs: 1000 },
   cancel: { type: 'cancel', ...key },
+  goodput: { type: 'goodput', bytesPerMs: 250 },
   'shard-ask': { type: 'shard-ask', ask: 1, digest, offset: 262_144, bytes: 262_144, deadlineMs: 5000 },
   'shard-piece': { type: 'shard-piece', ask: 1, bytes: 262_144 },
   'shard-refusal': { type: 'shard-refusal', ask: 1, code: 'SHARD_UNAVAILABLE', reason: 'not held here' },
@@ -59,7 +62,9 @@ describe.each(types)('%s', (type) => {
     expect(parse(example)).toEqual(example);
   });
 
-  test.each(Object.keys(example))('[MS2] without %s it is refused', (field) => {
+  const required = Object.keys(example).filter((field) => field !== 'codecs');
+
+  test.each(required)('[MS2] without %s it is refused', (field) => {
     const { [field]: _, ...rest } = example;
     expect(() => parse(rest)).toThrow(`BAD_FRAME: message: ${field}: Invalid`);
   });
@@ -157,4 +162,9 @@ test('[MS8] what carries tensors travels on the data stream, pieces of shards on
     const expected = 'tensors' in EXAMPLES[type] ? 'data' : type === 'shard-piece' ? 'bulk' : 'control';
     expect(STREAM_OF[type]).toBe(expected);
   }
+});
+
+test('[WK14] work without codecs is work that loses nothing', () => {
+  const { codecs: _, ...lossless } = EXAMPLES.work;
+  expect(parse(lossless)).toEqual(lossless);
 });

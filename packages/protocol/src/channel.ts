@@ -6,6 +6,7 @@ import * as z from 'zod/mini';
 import { digestSchema, modelNameSchema, peerIdSchema, requestIdSchema, versionSchema } from './ids.ts';
 import {
   BULK_MESSAGE_BYTES_MAX,
+  CODEC_NAME_CHARS_MAX,
   DATA_MESSAGE_BYTES_MAX,
   RELEASED_PIECES_MAX,
   REQUEST_DEADLINE_MS_MAX,
@@ -40,13 +41,20 @@ const tensors = z.array(tensorHeaderSchema).check(z.maxLength(TENSORS_PER_MESSAG
 /** Which piece of work a message is about; an older attempt's messages are dropped. */
 const workKey = { requestId: requestIdSchema, microbatch: count, attempt: count, epoch: count };
 
+const codec = z.string().check(z.minLength(1), z.maxLength(CODEC_NAME_CHARS_MAX));
+const measuredMs = z.number().check(z.nonnegative());
+
 /** What one stage cost, measured by the node that ran it. */
 export const stageTimingSchema = z.strictObject({
   stage: count,
   node: peerIdSchema,
   rows: count,
-  queueMs: z.number().check(z.nonnegative()),
-  computeMs: z.number().check(z.nonnegative()),
+  queueMs: measuredMs,
+  computeMs: measuredMs,
+  /** How its outcome was written: by which codec, the bytes that took, what they were before; and the time for reading and writing. */
+  wrote: z.optional(
+    z.strictObject({ codec, bytes: count, plainBytes: count, decodeMs: measuredMs, encodeMs: measuredMs }),
+  ),
 });
 export type StageTiming = z.infer<typeof stageTimingSchema>;
 
@@ -63,6 +71,11 @@ export const workSchema = z.strictObject({
   route: z.array(peerIdSchema).check(z.minLength(1), z.maxLength(ROUTE_STAGES_MAX)),
   /** Who waits for the result. */
   replyTo: peerIdSchema,
+  /**
+   * The least faithful codec that what enters each stage may be written by, first to last: whoever sends takes it, or one
+   * that loses less, as is sooner there. A stage that is not listed gets its tensors without loss.
+   */
+  codecs: z.optional(z.array(codec).check(z.maxLength(ROUTE_STAGES_MAX))),
   /** Rows of the batch dimension in this microbatch. */
   rows: count,
   /** Time left until nobody wants the result, measured by the sender's clock when it sent. */
@@ -129,6 +142,13 @@ export const releaseSchema = z.strictObject({
 });
 export type ReleaseMessage = z.infer<typeof releaseSchema>;
 
+/** How fast messages of several packets have arrived lately from whoever this goes to. */
+export const goodputSchema = z.strictObject({
+  type: z.literal('goodput'),
+  bytesPerMs: z.number().check(z.positive()),
+});
+export type GoodputMessage = z.infer<typeof goodputSchema>;
+
 /**
  * Asks for the bytes `[offset, offset + bytes)` of a shard that the peer has or is fetching. `ask` is the asker's number,
  * by which the one answer is known: `shard-piece` or `shard-refusal`.
@@ -169,6 +189,7 @@ export const channelMessageSchema = z.discriminatedUnion('type', [
   cancelSchema,
   resumeSchema,
   releaseSchema,
+  goodputSchema,
   shardAskSchema,
   shardPieceSchema,
   shardRefusalSchema,
@@ -189,6 +210,7 @@ export const STREAM_OF: Readonly<Record<ChannelMessage['type'], Stream>> = {
   cancel: 'control',
   resume: 'control',
   release: 'control',
+  goodput: 'control',
   'shard-ask': 'control',
   'shard-piece': 'bulk',
   'shard-refusal': 'control',

@@ -46,6 +46,10 @@ export const ROUTE_STAGES_MAX = 64;
 /** Pieces of work in one `release`: the longest ids and the longest route fit a control message. */
 export const RELEASED_PIECES_MAX = 256;
 
+export const CODEC_NAME_CHARS_MAX = 32;
+/** Codecs measured at one boundary. */
+export const CODECS_MEASURED_MAX = 32;
+
 /** One signaling message, an SDP offer with all its candidates included. */
 export const SIGNALING_MESSAGE_BYTES_MAX = 64 * KIB;
 /** One relayed packet with its header. */

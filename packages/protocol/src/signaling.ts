@@ -7,6 +7,8 @@ import { batchingParametersSchema } from './batching.ts';
 import * as z from 'zod/mini';
 import { reasonCodeSchema } from './channel.ts';
 import {
+  CODEC_NAME_CHARS_MAX,
+  CODECS_MEASURED_MAX,
   LINKS_REPORTED_MAX,
   ROUTE_STAGES_MAX,
   SHARD_SOURCES_MAX,
@@ -313,6 +315,25 @@ export const planSummarySchema = z.strictObject({
 });
 export type PlanSummary = z.infer<typeof planSummarySchema>;
 
+/** What one codec did where stages meet, the others exact, measured at the model's outputs on its owner's inputs. */
+export const codecMeasureSchema = z.strictObject({
+  codec: z.string().check(z.minLength(1), z.maxLength(CODEC_NAME_CHARS_MAX)),
+  /** Bytes on the wire over bytes as float32. */
+  bytesRatio: z.number().check(z.nonnegative()),
+  /** |coded - exact| / |exact| in the Euclidean norm, of the row that fared worst. */
+  relativeL2: z.number().check(z.nonnegative()),
+  /** Share of rows whose largest output changed; 0 where no output has classes. */
+  disagreement: z.number().check(z.nonnegative(), z.maximum(1)),
+});
+export type CodecMeasure = z.infer<typeof codecMeasureSchema>;
+
+/** A place where tensors change hands, with what its row takes as float32. */
+export const boundaryMeasuresSchema = z.strictObject({
+  f32Bytes: z.number().check(z.nonnegative()),
+  codecs: z.array(codecMeasureSchema).check(z.maxLength(CODECS_MEASURED_MAX)),
+});
+export type BoundaryMeasures = z.infer<typeof boundaryMeasuresSchema>;
+
 /** Who serves a model version now. No replica in a stage: not served, and `code` and `reason` say why. */
 export const placementSchema = z.strictObject({
   type: z.literal('placement'),
@@ -324,6 +345,8 @@ export const placementSchema = z.strictObject({
     .check(z.minLength(1), z.maxLength(ROUTE_STAGES_MAX)),
   /** Most rows that may travel together: they fit one message at every cut, and the working memory of every replica. */
   rowsMax: z.optional(z.int().check(z.positive())),
+  /** Of what enters each stage, first to last; null where nothing was measured: it goes without loss. */
+  boundaries: z.optional(z.array(z.nullable(boundaryMeasuresSchema)).check(z.maxLength(ROUTE_STAGES_MAX))),
   /** Earlier epochs that their nodes still serve, for work that is on its way. */
   lingering: z.optional(z.array(count).check(z.maxLength(8))),
   /** Left out before it was planned, and for models that can only be served whole. */
@@ -423,6 +446,8 @@ export const modelInfoSchema = z.strictObject({
   /** Whether the rows of a batch may be computed apart: the first dimension of every input and output is the batch. */
   rowsIndependent: z.boolean(),
   weightBytes: count,
+  /** What coding activations may change at the outputs where a caller says nothing: relative L2, and share of answers. */
+  errorBudget: z.optional(z.number().check(z.nonnegative(), z.maximum(1))),
   /** How callers' requests may be put together on their way, where the model's owner has said so; false: not at all. */
   batching: z.optional(z.union([z.literal(false), batchingParametersSchema])),
 });

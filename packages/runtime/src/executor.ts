@@ -2,7 +2,7 @@
  * The executor port: whoever runs stages. The production one is TensorFlow.js in a worker of its own; every
  * tensor that it makes for a run it has freed when the run is over.
  */
-import type { BackendName, BackendReport, NamedTensors, Signature } from '@shoal/protocol';
+import type { BackendName, BackendReport, EncodedTensor, NamedTensors, Signature } from '@shoal/protocol';
 import type { ModelFormat } from '@shoal/sharding';
 
 /** A model as its shards gave it, checked against their digests. */
@@ -26,6 +26,23 @@ export interface RunResult {
   readonly executeMs?: number;
 }
 
+/** A piece of work as it is on the wire: decoded and encoded in the thread that computes it. */
+export interface CodedWork {
+  /** By the model's own input names. */
+  readonly inputs: readonly EncodedTensor[];
+  /** How the outputs are written, by the name of a codec. */
+  readonly codec: string;
+}
+
+export interface CodedResult {
+  /** By output name of the signature. */
+  readonly outputs: readonly EncodedTensor[];
+  /** From having the decoded inputs to having the outputs, copies to and from the device included. */
+  readonly computeMs: number;
+  readonly decodeMs: number;
+  readonly encodeMs: number;
+}
+
 export interface ExecutorMemory {
   readonly tensors: number;
   readonly bytes: number;
@@ -43,6 +60,8 @@ export interface Executor {
   load(stage: StageToLoad): Promise<void>;
   /** Takes the inputs over: their memory may be gone afterwards. */
   run(stageId: string, signature: string, inputs: NamedTensors): Promise<RunResult>;
+  /** The same for tensors on their way from one peer to another; `work` is taken over. */
+  runCoded(stageId: string, signature: string, work: CodedWork): Promise<CodedResult>;
   unload(stageId: string): Promise<void>;
   memory(): Promise<ExecutorMemory>;
   /** Ends the executor and whatever it is doing. */

@@ -149,7 +149,13 @@ export class NodeAgent implements ContributedNode {
       models: this.#holder.statuses(),
       microbatchesDone: this.#runner?.figures.microbatchesDone ?? 0,
       rowsDone: this.#runner?.figures.rowsDone ?? 0,
-      links: links.map((link) => ({ peer: link.peer, kind: link.figures.kind, rttMs: link.figures.rttMs })),
+      links: links.map(({ peer, figures: { kind, rttMs, bytesSent, bytesReceived } }) => ({
+        peer,
+        kind,
+        rttMs,
+        bytesSent,
+        bytesReceived,
+      })),
     };
   }
 
@@ -328,6 +334,7 @@ export class NodeAgent implements ContributedNode {
       case 'result':
       case 'failure':
       case 'lease':
+      case 'goodput':
         return;
       case 'shard-ask':
       case 'shard-piece':

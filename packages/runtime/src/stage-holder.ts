@@ -10,7 +10,7 @@ import type {
   WorkFigures,
   WorkMessage,
 } from '@shoal/protocol';
-import type { Manifest } from '@shoal/sharding';
+import { CodecPicker, type Manifest } from '@shoal/sharding';
 import type { ShardOrigin } from './fetch-model.ts';
 import type { PreparedStage } from './prepare-stage.ts';
 
@@ -36,6 +36,9 @@ export interface HeldAssignment {
   msPerRow: number | null;
   /** Rows of real work that nobody was told of, and how long the node was busy with them. */
   work: { readonly rows: number; readonly busyMs: number };
+  /** What codecs have cost on what it makes, and the bytes that its latest outputs took plain. */
+  readonly codecs: CodecPicker;
+  leavingBytes: number;
 }
 
 /** Where what was downloaded came from. */
@@ -83,6 +86,8 @@ const fresh = (message: AssignMessage, assignments: HeldAssignment['assignments'
   selfTestTotal: 0,
   msPerRow: null,
   work: { rows: 0, busyMs: 0 },
+  codecs: new CodecPicker(),
+  leavingBytes: 0,
 });
 
 export class StageHolder {

@@ -7,19 +7,18 @@ import {
   type CancelMessage,
   type EncodedTensor,
   type FailureMessage,
-  type NamedTensors,
   type PeerId,
   type ReleaseMessage,
   type ResultMessage,
   type ResumeMessage,
   type StageTiming,
-  type TensorData,
   type WorkMessage,
 } from '@shoal/protocol';
-import { checkInputs, decodeTensor, encodeTensor, signatureOf, type Manifest, type StageNames } from '@shoal/sharding';
-import type { Executor, RunResult } from './executor.ts';
+import { allowedCodecs, type StageNames } from '@shoal/sharding';
+import type { CodedResult, CodedWork, Executor } from './executor.ts';
 import { KeptBoundaries, type KeptBoundary } from './kept-boundaries.ts';
 import type { HeldAssignment, StageHolder } from './stage-holder.ts';
+import { arriving, bytesOf, leaving, plainBytesOf } from './stage-tensors.ts';
 import { QUEUE_MAX, WorkQueue, type Job } from './work-queue.ts';
 
 /** Microbatches given to the executor at once: one computes while the next one's inputs are already there. */
@@ -201,16 +200,21 @@ export class StageRunner {
       reach(route[stage + 1] ?? replyTo).catch(() => {});
       const startedAtMs = clock.nowMs();
       const names = held.prepared.names(message.signature);
-      const arrived = this.#read(message, job.bodies, names, held.prepared.isFirst ? held.manifest : null);
-      const { outputs, computeMs } = await this.#execute(message, held.stageId, names, arrived, leaseMs);
-      this.#note(held, message.rows, computeMs);
-      this.#rest(computeMs);
+      const inputs = arriving(message, job.bodies, names, held.prepared.isFirst ? held.manifest : null);
+      const codec = this.#codecFor(message, held);
+      const result = await this.#execute(message, held.stageId, names, { inputs, codec }, leaseMs);
+      const { computeMs, decodeMs, encodeMs } = result;
+      this.#note(held, message.rows, computeMs + decodeMs + encodeMs);
+      this.#rest(computeMs + decodeMs + encodeMs);
       if (!this.#queue.finish(job)) return;
       // The next one computes while this one's outcome is written and sent.
       this.#pump();
       const queueMs = Math.max(0, startedAtMs - job.arrivedAtMs);
-      const timings = [...message.timings, { stage, node: self, rows: message.rows, queueMs, computeMs }];
-      const tensors = [...passedOn(message, job.bodies, names), ...made(outputs, names)];
+      held.leavingBytes = plainBytesOf(result.outputs);
+      held.codecs.learn(codec, { plainBytes: held.leavingBytes, bytes: bytesOf(result.outputs), encodeMs });
+      const tensors = leaving(message, job.bodies, result.outputs, names);
+      const wrote = { codec, bytes: bytesOf(tensors), plainBytes: plainBytesOf(tensors), decodeMs, encodeMs };
+      const timings = [...message.timings, { stage, node: self, rows: message.rows, queueMs, computeMs, wrote }];
       this.#microbatchesDone += 1;
       this.#rowsDone += message.rows;
       await this.#handOn(job, timings, tensors);
@@ -298,44 +302,26 @@ export class StageRunner {
     await this.#failAcross({ ...message, stage: 0 }, new MeshError('NOT_KEPT'));
   }
 
-  /** By arriving name: what the stage's own model reads, each tensor with memory of its own. */
-  #read(
-    message: WorkMessage,
-    bodies: readonly Uint8Array[],
-    names: StageNames,
-    manifest: Manifest | null,
-  ): NamedTensors {
-    const wanted = new Set(names.reads.values());
-    const tensors: Record<string, TensorData> = {};
-    for (const [i, header] of message.tensors.entries()) {
-      // Callers' inputs are all checked, those of later stages too.
-      if (manifest === null && !wanted.has(header.name)) continue;
-      tensors[header.name] = decodeTensor({ header, data: bodies[i] ?? new Uint8Array(0) });
-    }
-    if (manifest !== null) {
-      const { model, version, signatures, classNames, rowsIndependent, weightBytes } = manifest;
-      const info = { model, version, signatures, classNames, rowsIndependent, weightBytes };
-      checkInputs(info, signatureOf(info, message.signature), tensors);
-    }
-    for (const name of wanted) {
-      if (Object.hasOwn(tensors, name)) continue;
-      throw new MeshError('EXECUTION_FAILED', `stage ${message.stage + 1}: tensor "${name}" did not arrive`);
-    }
-    return tensors;
+  /** The codec of what this stage makes of the work, as the receiver's link and this device call for. */
+  #codecFor({ codecs, route, replyTo, stage }: WorkMessage, held: HeldAssignment): string {
+    const receiver = route[stage + 1];
+    // Results are not activations: whoever waits gets them as they are.
+    const allowed = allowedCodecs(receiver === undefined ? undefined : codecs?.[stage + 1]);
+    const rate = this.#parts.linked(receiver ?? replyTo)?.figures.sendBytesPerMs ?? null;
+    return held.codecs.pick(allowed, held.leavingBytes, rate);
   }
 
   async #execute(
     { model, stage, route }: WorkMessage,
     stageId: string,
     names: StageNames,
-    arrived: NamedTensors,
+    work: CodedWork,
     leaseMs: number,
-  ): Promise<RunResult> {
+  ): Promise<CodedResult> {
     // A stage may do no more than hand on.
-    if (names.makes.size === 0) return { outputs: {}, computeMs: 0 };
-    const inputs = Object.fromEntries([...names.reads].flatMap(([name, from]) => entryOf(name, arrived[from])));
+    if (names.makes.size === 0) return { outputs: [], computeMs: 0, decodeMs: 0, encodeMs: 0 };
     const what = `stage ${stage + 1} of ${route.length} of ${model}`;
-    return new Promise<RunResult>((resolve, reject) => {
+    return new Promise<CodedResult>((resolve, reject) => {
       const settle = (): void => {
         cancelWatch();
         this.#abortRuns.delete(abort);
@@ -352,7 +338,7 @@ export class StageRunner {
       this.#abortRuns.add(abort);
       this.#parts
         .executor()
-        .run(stageId, names.signature, inputs)
+        .runCoded(stageId, names.signature, work)
         .then(
           (result) => {
             settle();
@@ -401,22 +387,4 @@ export class StageRunner {
       // Nobody can be told: whoever waits finds out by its own lease.
     }
   }
-}
-
-const entryOf = (name: string, tensor: TensorData | undefined): [string, TensorData][] =>
-  tensor === undefined ? [] : [[name, tensor]];
-
-/** What leaves as it came, still encoded. */
-function passedOn(message: WorkMessage, bodies: readonly Uint8Array[], { passes }: StageNames): EncodedTensor[] {
-  return message.tensors.flatMap((header, i) => {
-    const data = bodies[i] ?? new Uint8Array(0);
-    return (passes.get(header.name) ?? []).map((name) => ({ header: { ...header, name }, data }));
-  });
-}
-
-/** What the stage made, under the names by which it leaves. */
-function made(outputs: NamedTensors, { makes }: StageNames): EncodedTensor[] {
-  return Object.entries(outputs).flatMap(([name, tensor]) =>
-    (makes.get(name) ?? []).map((leaving) => encodeTensor(leaving, tensor)),
-  );
 }

@@ -7,6 +7,7 @@
  * twice as long with each in a row. A model with a stage that nobody can fill waits for nothing of this.
  */
 import type { PeerId } from '@shoal/protocol';
+import { wireBytesAtCuts, type ModelProfile } from '@shoal/sharding';
 import { linkBetween, linkTable, speedsDrifted, speedsFor } from './cluster-figures.ts';
 import { partitionOf, setPartition, type Duties } from './cluster-duties.ts';
 import { isWholeOnly, policyFor } from './cluster-policy.ts';
@@ -87,7 +88,7 @@ function askAbout(state: ClusterState, key: string, model: ServedModel, { rooms 
     modelKey: key,
     cause,
     // A model without one is never asked about.
-    profile: model.profile as NonNullable<ServedModel['profile']>,
+    profile: wireProfile(model),
     nodes: usable.map((room) => ({
       id: room.peer.id,
       speed: speeds.get(room.peer.id) ?? 1,
@@ -295,4 +296,10 @@ export function considerUnplanned(state: ClusterState, nowMs: number): void {
       continue;
     if (isComplete(state, key)) consider(state, key, nowMs, state.timing.settleMs);
   }
+}
+
+/** The figures that a plan goes by: at the cuts, bytes as they cross the wire. */
+function wireProfile({ profile, codecs, info }: ServedModel): ModelProfile {
+  const figures = profile as ModelProfile;
+  return { ...figures, bytesAtCut: wireBytesAtCuts(figures.bytesAtCut, codecs, info.errorBudget ?? 0) };
 }

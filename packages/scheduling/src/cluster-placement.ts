@@ -1,6 +1,6 @@
 /** Who serves a model version now, or why nobody does: for clients, and with figures for operators. */
 import { DATA_MESSAGE_BYTES_MAX, type PeerId, type PlacementMessage, type ReasonCode } from '@shoal/protocol';
-import { stageMemoryBytes, stageWeightBytes, type LayerRange } from '@shoal/sharding';
+import { boundariesAt, stageMemoryBytes, stageWeightBytes, type LayerRange } from '@shoal/sharding';
 import { dutiesOf, lackedOf, wholeBytes } from './cluster-rooms.ts';
 import { surveyReason } from './cluster-survey.ts';
 import {
@@ -35,6 +35,7 @@ export function placementOf(state: ClusterState, key: string): PlacementMessage 
     epoch,
     stages,
     ...(rowsMax === undefined ? {} : { rowsMax }),
+    ...boundariesOf(model, ranges),
     ...(lingering.length === 0 ? {} : { lingering }),
     // A plan whose stages are not those in force was never carried out.
     ...(plan?.stages.length === stages.length ? { plan } : {}),
@@ -117,6 +118,17 @@ function workingRoomBytes(state: ClusterState, node: PeerId): number {
     layersSeen.add(text);
   }
   return Math.max(0, bytes);
+}
+
+/** What was measured of codecs where these stages begin. */
+function boundariesOf({ codecs }: ServedModel, ranges: readonly LayerRange[]): Pick<PlacementMessage, 'boundaries'> {
+  if (codecs === undefined || codecs === null) return {};
+  return {
+    boundaries: boundariesAt(
+      codecs,
+      ranges.map(({ start }) => start),
+    ),
+  };
 }
 
 interface Unserved {

@@ -15,7 +15,7 @@ import type {
   SurveyedMessage,
   WorkFigures,
 } from '@shoal/protocol';
-import type { LayerRange, ModelProfile } from '@shoal/sharding';
+import type { CodecTable, LayerRange, ModelProfile } from '@shoal/sharding';
 import type { SurveyRecord } from './cluster-survey.ts';
 import type { PlanAnswer, PlanAsk } from './plan-ask.ts';
 
@@ -33,6 +33,8 @@ export interface ServedModel {
   readonly unsliced?: string | undefined;
   /** Operations that a node must have to hold it whole; none named means that every backend has them. */
   readonly ops?: readonly string[] | undefined;
+  /** What codecs do to it, cut by cut, where its owner has measured it. */
+  readonly codecs?: CodecTable | null;
   readonly placement: PlacementPolicy;
 }
 

@@ -47,7 +47,7 @@ export { encodeTensor } from './codec.ts';
 export { CODECS, codecName, INT_BITS, type CodecSpec, type IntBits } from './codec/codec-spec.ts';
 export { decodeTensor, encodeActivation, encodeQuantized } from './codec/coded-tensor.ts';
 export { REFERENCE_KERNELS, type CodecKernels } from './codec/kernels.ts';
-export { checkInputs, rowsOf, signatureOf, type CheckedInputs } from './request-inputs.ts';
+export { checkInputKinds, checkInputs, rowsOf, signatureOf, type CheckedInputs } from './request-inputs.ts';
 export type { Link, Links, NodeProfile } from './placement/mesh.ts';
 export { leastFetchBytes, provenOptimum } from './placement/optimum.ts';
 export { planAll } from './placement/plan-all.ts';
@@ -65,3 +65,13 @@ export { stageSignature, type StageModel } from './slice/stage-model.ts';
 export { shardBounds, shardsOfRanges } from './stage-shards.ts';
 export { expandWeights, type WeightEntry } from './weights/expand-weights.ts';
 export { quantizeModel, type QuantizeOptions, type QuantizedModel } from './weights/quantize-model.ts';
+export { chooseCodecs, type CodecChoice } from './budget/choose-codecs.ts';
+export { allowedCodecs, CodecPicker } from './budget/codec-picker.ts';
+export { outputError, type OutputError } from './budget/output-error.ts';
+export {
+  boundariesAt,
+  codecTableSchema,
+  cutsToMeasure,
+  wireBytesAtCuts,
+  type CodecTable,
+} from './budget/codec-table.ts';

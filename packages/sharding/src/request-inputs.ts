@@ -42,11 +42,19 @@ export function signatureOf(info: ModelInfo, name: string): Signature {
   throw new MeshError('SIGNATURE_NOT_FOUND', `model ${info.model} has no signature "${name}", it has: ${known}`);
 }
 
+/** What is known of a tensor before it is decoded. */
+type TensorKind = Pick<TensorData, 'dtype' | 'shape'>;
+
 /**
- * Checks names, dtypes, shapes and sizes.
- * @throws MeshError BAD_INPUT or TOO_LARGE that names the input and the limit
+ * Checks names, dtypes and shapes.
+ * @returns the size of the batch dimension, 1 for a request that stays whole, and whether it may be cut
+ * @throws MeshError BAD_INPUT that names the input and the limit
  */
-export function checkInputs(info: ModelInfo, signature: Signature, tensors: NamedTensors): CheckedInputs {
+export function checkInputKinds(
+  info: Pick<ModelInfo, 'rowsIndependent'>,
+  signature: Signature,
+  tensors: Readonly<Record<string, TensorKind>>,
+): Pick<CheckedInputs, 'rows' | 'splittable'> {
   for (const name of Object.keys(tensors)) {
     if (!Object.hasOwn(signature.inputs, name)) {
       const known = Object.keys(signature.inputs).join(', ');
@@ -56,7 +64,7 @@ export function checkInputs(info: ModelInfo, signature: Signature, tensors: Name
   for (const [name, spec] of Object.entries(signature.inputs)) {
     const tensor = Object.hasOwn(tensors, name) ? tensors[name] : undefined;
     if (tensor === undefined) throw new MeshError('BAD_INPUT', `input "${name}" is missing`);
-    checkTensor(name, tensor, spec);
+    checkKind(name, tensor, spec);
   }
   const firstDimensions = new Set(Object.values(tensors).map((tensor) => tensor.shape[0]));
   const [rows] = firstDimensions;
@@ -65,8 +73,17 @@ export function checkInputs(info: ModelInfo, signature: Signature, tensors: Name
     const sizes = Object.entries(tensors).map(([name, tensor]) => `${name}: ${tensor.shape[0] ?? 'scalar'}`);
     throw new MeshError('BAD_INPUT', `inputs differ in their batch size: ${sizes.join(', ')}`);
   }
+  return { rows: splittable ? rows : 1, splittable };
+}
+
+/**
+ * Checks names, dtypes, shapes and sizes.
+ * @throws MeshError BAD_INPUT or TOO_LARGE that names the input and the limit
+ */
+export function checkInputs(info: ModelInfo, signature: Signature, tensors: NamedTensors): CheckedInputs {
+  const { rows: parts, splittable } = checkInputKinds(info, signature, tensors);
+  for (const [name, tensor] of Object.entries(tensors)) checkData(name, tensor);
   const bytesMax = DATA_MESSAGE_BYTES_MAX - MESSAGE_SLACK_BYTES;
-  const parts = splittable ? rows : 1;
   const rowBytes = Object.values(tensors).reduce((sum, tensor) => sum + partBytesMax(tensor, parts), 0);
   if (rowBytes > bytesMax) {
     const what = splittable ? 'one row of the inputs has' : 'the inputs have';
@@ -78,11 +95,11 @@ export function checkInputs(info: ModelInfo, signature: Signature, tensors: Name
   return { tensors, rows: parts, splittable, rowsMax };
 }
 
-function checkTensor(name: string, tensor: TensorData, spec: TensorSpec): void {
-  const bad = (what: string): MeshError => new MeshError('BAD_INPUT', `input "${name}": ${what}`);
-  const { dtype, shape, data } = tensor;
+const badInput = (name: string, what: string): MeshError => new MeshError('BAD_INPUT', `input "${name}": ${what}`);
+
+function checkKind(name: string, { dtype, shape }: TensorKind, spec: TensorSpec): void {
+  const bad = (what: string): MeshError => badInput(name, what);
   if (dtype !== spec.dtype) throw bad(`dtype is ${dtype}, expected ${spec.dtype}`);
-  if (!isDataOf(dtype, data)) throw bad(`data is no ${DATA_OF[dtype]}, as dtype ${dtype} needs`);
   if (spec.shape !== null && !fits(shape, spec.shape)) {
     throw bad(`shape is [${shape.join(',')}], expected [${spec.shape.join(',')}]`);
   }
@@ -92,9 +109,13 @@ function checkTensor(name: string, tensor: TensorData, spec: TensorSpec): void {
       throw bad(`shape has a dimension of ${size}, limit a whole number up to ${DIMENSION_MAX}`);
     }
   }
+}
+
+function checkData(name: string, { dtype, shape, data }: TensorData): void {
+  if (!isDataOf(dtype, data)) throw badInput(name, `data is no ${DATA_OF[dtype]}, as dtype ${dtype} needs`);
   const elements = elementCount(shape);
   if (data.length !== elements) {
-    throw bad(`data has ${data.length} elements, shape [${shape.join(',')}] needs ${elements}`);
+    throw badInput(name, `data has ${data.length} elements, shape [${shape.join(',')}] needs ${elements}`);
   }
 }
 

@@ -1,8 +1,7 @@
 /** What a change of the weights does to the answers: two models on the same inputs. */
-import { topOne } from './top-one.ts';
 import type { NamedTensors } from '@shoal/protocol';
 import { madeUpInputs } from '@shoal/runtime';
-import { goldenTensors, type GoldenVector, type Manifest } from '@shoal/sharding';
+import { goldenTensors, outputError, type GoldenVector, type Manifest } from '@shoal/sharding';
 import { loadModel, withExecutor } from './prove-model.ts';
 import type { ModelFiles } from './model-folder.ts';
 
@@ -26,22 +25,25 @@ export async function measureLoss(manifest: Manifest, original: ModelFiles, chan
     await loadModel(executor, 'changed', manifest, changed);
     const runs = inputsOf(manifest);
     const losses: number[] = [];
-    const agreements: boolean[] = [];
+    let rows = 0;
+    let changedRows = 0;
     const answers: NamedTensors[] = [];
     for (const { signature, make } of runs) {
       // An executor takes its inputs' memory over: each run gets its own.
       const expected = (await executor.run('original', signature, make())).outputs;
       const actual = (await executor.run('changed', signature, make())).outputs;
       answers.push(actual);
-      losses.push(relativeL2(expected, actual));
-      agreements.push(...agreementOf(expected, actual));
+      const error = outputError(expected, actual);
+      losses.push(error.relativeL2);
+      rows += error.rows;
+      changedRows += error.changedRows;
     }
     return {
       inputs: runs.length,
       isGolden: manifest.golden.length > 0,
       relativeL2Max: Math.max(0, ...losses),
       relativeL2Mean: losses.reduce((sum, loss) => sum + loss, 0) / Math.max(1, losses.length),
-      topOneAgreement: agreements.length === 0 ? null : agreements.filter(Boolean).length / agreements.length,
+      topOneAgreement: rows === 0 ? null : 1 - changedRows / rows,
       golden: manifest.golden.map((vector, i) => ({ ...vector, outputs: goldenData(answers[i] ?? {}) })),
     };
   });
@@ -56,30 +58,6 @@ function inputsOf({ golden, signatures }: Manifest): Run[] {
   if (golden.length > 0)
     return golden.map(({ signature, inputs }) => ({ signature, make: () => goldenTensors(inputs) }));
   return Object.entries(signatures).map(([signature, spec]) => ({ signature, make: () => madeUpInputs(spec) }));
-}
-
-function relativeL2(expected: NamedTensors, actual: NamedTensors): number {
-  let difference = 0;
-  let norm = 0;
-  for (const [name, { dtype, data }] of Object.entries(expected)) {
-    const other = actual[name]?.data;
-    if (dtype !== 'float32' || other === undefined) continue;
-    for (let i = 0; i < data.length; i++) {
-      difference += (Number(other[i]) - Number(data[i])) ** 2;
-      norm += Number(data[i]) ** 2;
-    }
-  }
-  return norm === 0 ? Math.sqrt(difference) : Math.sqrt(difference / norm);
-}
-
-function agreementOf(expected: NamedTensors, actual: NamedTensors): boolean[] {
-  return Object.entries(expected).flatMap(([name, tensor]) => {
-    const other = actual[name];
-    const isClasses = tensor.dtype === 'float32' && tensor.shape.length === 2 && (tensor.shape[1] ?? 0) > 1;
-    if (!isClasses || other === undefined) return [];
-    const after = topOne(other);
-    return topOne(tensor).map((winner, row) => winner === after[row]);
-  });
 }
 
 function goldenData(tensors: NamedTensors): GoldenVector['outputs'] {

@@ -46,10 +46,11 @@ function mortalExecutor(inner: Executor): Executor {
     memory: () => inner.memory(),
     stop: () => inner.stop(),
     onCrash: (listener) => inner.onCrash(listener),
-    async run(stageId, signature, inputs) {
+    run: (stageId, signature, inputs) => inner.run(stageId, signature, inputs),
+    async runCoded(stageId, signature, work) {
       runsLeft -= 1;
       reach('before');
-      const running = inner.run(stageId, signature, inputs);
+      const running = inner.runCoded(stageId, signature, work);
       // The device has its thread: by then it is at work.
       setTimeout(() => reach('during'), 2);
       const result = await running;

@@ -109,6 +109,8 @@ it('sums up the neighbours: kinds once each, the middle round trip', () => {
     peer: 'p' as NodeSnapshot['links'][number]['peer'],
     kind,
     rttMs,
+    bytesSent: 0,
+    bytesReceived: 0,
   });
   expect(neighbours([])).toEqual({ links: 0, kinds: [], rttMs: null });
   expect(neighbours([link('direct', 8), link('relayed', null), link('direct', 2), link('direct', 5)])).toEqual({

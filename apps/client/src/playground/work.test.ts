@@ -10,6 +10,7 @@ const trace = (
   totalMs: number,
   attempts = 1,
 ): MicrobatchTrace => ({
+  inputs: null,
   rows: [0, rows],
   attempts,
   totalMs,

@@ -51,6 +51,7 @@ function answer(model: string, input: ModelInput<TensorData>, turn: number): Pre
     rows: [from, to] as const,
     attempts: index === 2 ? 2 : 1,
     totalMs: queueMs + (MS_PER_ROW[index] ?? 0) + 9,
+    inputs: null,
     stages: [
       {
         stage: 0,

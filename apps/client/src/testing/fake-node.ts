@@ -79,8 +79,8 @@ export function snapshotIn(phase: NodePhase, name = 'kitchen tablet'): NodeSnaps
     links: early
       ? []
       : [
-          { peer: peerId('a'), kind: 'direct', rttMs: 0.8 },
-          { peer: peerId('b'), kind: 'relayed', rttMs: 31 },
+          { peer: peerId('a'), kind: 'direct', rttMs: 0.8, bytesSent: 61_000, bytesReceived: 9_400_000 },
+          { peer: peerId('b'), kind: 'relayed', rttMs: 31, bytesSent: 3000, bytesReceived: 151_000 },
         ],
   };
 }

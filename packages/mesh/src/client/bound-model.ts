@@ -90,7 +90,12 @@ export class BoundModel implements MeshModel {
     const client = meaning.current();
     const { tensors, areLike } = await this.#read(client.info, input, options.signature ?? DEFAULT_SIGNATURE);
     const deadlineMs = options.deadlineMs ?? this.#parts.options.deadlineMs;
-    const outcome = await meaning.run(client, tensors, deadlineMs === undefined ? options : { ...options, deadlineMs });
+    const errorBudget = options.errorBudget ?? this.#parts.options.errorBudget;
+    const outcome = await meaning.run(client, tensors, {
+      ...options,
+      ...(deadlineMs === undefined ? {} : { deadlineMs }),
+      ...(errorBudget === undefined ? {} : { errorBudget }),
+    });
     if (!areLike) return outcome as unknown as Prediction<Tensor>;
     const made = await Promise.all(
       Object.entries(outcome.outputs).map(

@@ -30,9 +30,10 @@ import {
   type Flight,
 } from '@shoal/scheduling';
 import type { Links } from '../links.ts';
-import type { MicrobatchTrace, ModelFigures, PredictOptions } from '../sdk.ts';
+import type { MicrobatchTrace, ModelFigures, PredictOptions, WrittenInputs } from '../sdk.ts';
+import { checkInputs, rowsOf, signatureOf, type CheckedInputs } from '@shoal/sharding';
+import { BoundaryCodecs, checkedErrorBudget } from './boundary-codecs.ts';
 import { TrafficCount } from './model-figures.ts';
-import { checkInputs, encodeTensor, rowsOf, signatureOf, type CheckedInputs } from '@shoal/sharding';
 import { Releases } from './releases.ts';
 import { joinOutputs, readOutputs, type OutputPart } from './request-outputs.ts';
 
@@ -50,6 +51,7 @@ interface Pending {
   readonly signature: Signature;
   readonly startedAtMs: number;
   readonly deadlineAtMs: number;
+  readonly errorBudget: number;
   readonly parts: OutputPart[];
   readonly traces: MicrobatchTrace[];
   readonly resolve: (outcome: Outcome) => void;
@@ -79,6 +81,9 @@ export class ModelClient {
   readonly #traffic = new TrafficCount();
   readonly #pending = new Map<RequestId, Pending>();
   readonly #releases: Releases;
+  /** How the inputs of flights were written. */
+  readonly #sent = new WeakMap<Flight, WrittenInputs>();
+  readonly #codecs = new BoundaryCodecs();
   #placement: PlacementMessage;
   #cancelAlarm: Cancel = () => {};
   #alarmAtMs: number | null = null;
@@ -141,6 +146,7 @@ export class ModelClient {
     const signature = signatureOf(info, signatureName);
     const inputs = checkInputs(info, signature, tensors);
     const deadlineMs = requestDeadlineMs(options);
+    const errorBudget = checkedErrorBudget(options.errorBudget ?? info.errorBudget ?? 0);
     const requestId = parseRequestId(options.requestId ?? random.id());
     const { signal } = options;
     if (signal?.aborted === true) throw new MeshError('CANCELLED');
@@ -155,6 +161,7 @@ export class ModelClient {
           signature,
           startedAtMs,
           deadlineAtMs,
+          errorBudget,
           parts: [],
           traces: [],
           resolve,
@@ -294,10 +301,13 @@ export class ModelClient {
       const link = links.get(first) ?? (await links.reach(first));
       // The dial took time: the work may be settled or given to another by now.
       if (this.#state.flights.get(flightKey(requestId, microbatch)) !== flight) return;
-      const { inputs, signatureName, deadlineAtMs } = pending;
-      const encoded = Object.entries(inputs.tensors).map(([name, tensor]) =>
-        encodeTensor(name, inputs.splittable ? rowsOf(tensor, span.start, span.end) : tensor),
+      const { inputs, signatureName, deadlineAtMs, errorBudget } = pending;
+      const codecs = this.#codecs.within(errorBudget, this.#placement);
+      const named = Object.entries(inputs.tensors).map(
+        ([name, tensor]) => [name, inputs.splittable ? rowsOf(tensor, span.start, span.end) : tensor] as const,
       );
+      const { encoded, sent } = this.#codecs.encode(named, codecs[0], link.figures.sendBytesPerMs, clock);
+      this.#sent.set(flight, sent);
       const tensors = encoded.map(({ header }) => header);
       this.#traffic.sent(tensors);
       await link.send(
@@ -313,6 +323,7 @@ export class ModelClient {
           stage: 0,
           route: [...route],
           replyTo: self,
+          ...(codecs.length === 0 ? {} : { codecs: [...codecs] }),
           rows: span.end - span.start,
           deadlineMs: Math.min(REQUEST_DEADLINE_MS_MAX, Math.max(0, deadlineAtMs - clock.nowMs())),
           timings: [],
@@ -373,6 +384,7 @@ export class ModelClient {
       rows: [part.start, part.end],
       attempts: flight.attempt,
       totalMs: this.#parts.clock.nowMs() - flight.sentAtMs,
+      inputs: this.#sent.get(flight) ?? null,
       stages: result.timings.map((timing) => {
         const replica = replicas.find(({ node }) => node === timing.node);
         return { ...timing, nodeName: replica?.name ?? timing.node, backend: replica?.backend ?? null };

@@ -13,7 +13,8 @@ import {
   type TensorValues,
 } from '@shoal/protocol';
 import { expandWeights, type WeightEntry } from '@shoal/sharding';
-import type { Executor, ExecutorMemory, RunResult, StageToLoad } from '../executor.ts';
+import { codedRun } from '../coded-run.ts';
+import type { CodedResult, CodedWork, Executor, ExecutorMemory, RunResult, StageToLoad } from '../executor.ts';
 import { lackedOps } from './lacked-ops.ts';
 import { measureProbe } from './probe-graph.ts';
 
@@ -79,9 +80,18 @@ export class TfjsExecutor implements ThreadExecutor {
   }
 
   run(stageId: string, signature: string, inputs: NamedTensors): Promise<RunResult> {
-    const run = this.#last.then(() => this.#run(stageId, signature, inputs));
-    this.#last = run.catch(() => {});
-    return run;
+    return this.#inTurn(() => this.#run(stageId, signature, inputs));
+  }
+
+  runCoded(stageId: string, signature: string, work: CodedWork): Promise<CodedResult> {
+    const run = (inputs: NamedTensors): Promise<RunResult> => this.#run(stageId, signature, inputs);
+    return this.#inTurn(() => codedRun(work, run, () => performance.now()));
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work);
+    this.#last = turn.catch(() => {});
+    return turn;
   }
 
   async memory(): Promise<ExecutorMemory> {

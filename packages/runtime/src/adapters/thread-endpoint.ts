@@ -1,13 +1,13 @@
 /** The executor port across a thread's border, by comlink: buffers are handed over, not copied. */
 import * as Comlink from 'comlink';
-import { elementCount, MeshError, type BackendName, type NamedTensors } from '@shoal/protocol';
+import { elementCount, MeshError, type BackendName, type EncodedTensor, type NamedTensors } from '@shoal/protocol';
 import type { Executor, StageToLoad } from '../executor.ts';
 import type { ThreadExecutor } from './tfjs-executor.ts';
 
 /** Buffers that may leave this thread with the tensors: those that no other view shares. */
-function transferables(tensors: NamedTensors): ArrayBuffer[] {
+function transferables(tensors: Iterable<{ readonly data: unknown }>): ArrayBuffer[] {
   const buffers = new Set<ArrayBuffer>();
-  for (const { data } of Object.values(tensors)) {
+  for (const { data } of tensors) {
     if (ArrayBuffer.isView(data) && data.byteLength === data.buffer.byteLength && data.buffer instanceof ArrayBuffer) {
       buffers.add(data.buffer);
     }
@@ -28,6 +28,10 @@ export function offerExecutor(executor: ThreadExecutor, endpoint: Comlink.Endpoi
     deviceLost: () => executor.deviceLost(),
     run: async (stageId, signature, inputs) => {
       const result = await executor.run(stageId, signature, inputs);
+      return Comlink.transfer(result, transferables(Object.values(result.outputs)));
+    },
+    runCoded: async (stageId, signature, work) => {
+      const result = await executor.runCoded(stageId, signature, work);
       return Comlink.transfer(result, transferables(result.outputs));
     },
   };
@@ -47,6 +51,16 @@ function checkPresent(inputs: NamedTensors): void {
     throw new MeshError(
       'BAD_INPUT',
       `input "${name}" has ${data.length} elements, shape [${shape.join(',')}] needs ${elementCount(shape)}`,
+    );
+  }
+}
+
+function checkComplete(inputs: readonly EncodedTensor[]): void {
+  for (const { header, data } of inputs) {
+    if (data.length === header.bytes) continue;
+    throw new MeshError(
+      'BAD_INPUT',
+      `input "${header.name}" has ${data.length} bytes, its header says ${header.bytes}`,
     );
   }
 }
@@ -87,7 +101,11 @@ export function threadExecutor(thread: Thread): Executor {
       answer(remote.load(Comlink.transfer(stage, [stage.topology.buffer, stage.weights.buffer]))),
     run: async (stageId, signature, inputs) => {
       checkPresent(inputs);
-      return answer(remote.run(stageId, signature, Comlink.transfer(inputs, transferables(inputs))));
+      return answer(remote.run(stageId, signature, Comlink.transfer(inputs, transferables(Object.values(inputs)))));
+    },
+    runCoded: async (stageId, signature, work) => {
+      checkComplete(work.inputs);
+      return answer(remote.runCoded(stageId, signature, Comlink.transfer(work, transferables(work.inputs))));
     },
     unload: (stageId) => answer(remote.unload(stageId)),
     memory: () => answer(remote.memory()),

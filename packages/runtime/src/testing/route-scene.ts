@@ -12,8 +12,9 @@ import {
   type ResultMessage,
   type WorkMessage,
 } from '@shoal/protocol';
-import { decodeTensor, encodeTensor, type Manifest } from '@shoal/sharding';
-import type { Executor, RunResult } from '../executor.ts';
+import { CodecPicker, decodeTensor, encodeTensor, type Manifest } from '@shoal/sharding';
+import { codedRun } from '../coded-run.ts';
+import type { CodedWork, Executor, RunResult } from '../executor.ts';
 import type { HeldAssignment } from '../stage-holder.ts';
 import { StageRunner, type RunnerFigures } from '../stage-runner.ts';
 
@@ -40,6 +41,8 @@ export class RouteNode {
       work: { rows: 0, busyMs: 0 },
       msPerRow: 1,
       manifest: {} as Manifest,
+      codecs: new CodecPicker(),
+      leavingBytes: 0,
       prepared: {
         isFirst: false,
         names: () => ({
@@ -50,7 +53,15 @@ export class RouteNode {
         }),
       },
     } as unknown as HeldAssignment;
-    const executor = { run: (_stage: string, _signature: string, { x }: NamedTensors) => this.#run(x) };
+    const executor = {
+      runCoded: (_stage: string, _signature: string, work: CodedWork) =>
+        // On a clock that stands still every codec is free.
+        codedRun(
+          { ...work, codec: 'f32' },
+          ({ x }) => this.#run(x),
+          () => clock.nowMs(),
+        ),
+    };
     this.#runner = new StageRunner({
       self: id,
       clock,

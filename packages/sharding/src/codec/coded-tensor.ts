@@ -15,7 +15,7 @@ import {
   type TensorData,
   type TensorHeader,
 } from '@shoal/protocol';
-import { decodePlainTensor, encodeRawTensor } from '../codec.ts';
+import { decodePlainTensor, encodeRawTensor, encodeTensor } from '../codec.ts';
 import type { CodecSpec } from './codec-spec.ts';
 import { readHalves, toHalves } from './half-codec.ts';
 import { quantizeTensor, readQuantized, writeQuantized, type Quantized } from './int-codec.ts';
@@ -35,8 +35,9 @@ export function encodeActivation(
   spec: CodecSpec,
   kernels: CodecKernels = REFERENCE_KERNELS,
 ): EncodedTensor {
+  if (spec.kind === 'f32') return encodeTensor(name, tensor);
   const raw = encodeRawTensor(name, tensor);
-  if (spec.kind === 'f32' || tensor.dtype === 'string' || tensor.data.length === 0) return raw;
+  if (tensor.dtype === 'string' || tensor.data.length === 0) return raw;
   const data = lossy(tensor, spec, kernels) ?? planes(tensor as PlaneTensor, kernels);
   return data.length < raw.data.length ? coded(raw.header, data) : raw;
 }

@@ -1,4 +1,5 @@
 /** What TensorFlow.js cannot read of a weight manifest, written out as float32 before it sees it. */
+import { joinBytes } from '@shoal/base';
 import { elementCount } from '@shoal/protocol';
 import { STORED_BYTES } from '../graph/weights-manifest.ts';
 import type { ChannelQuantization, StoredWeight } from '../manifest.ts';
@@ -38,7 +39,7 @@ export function expandWeights(entries: readonly WeightEntry[], bytes: Uint8Array
     pieces.push(new Uint8Array(values.buffer));
     expanded.push({ name: entry.name, dtype: entry.dtype, shape: entry.shape });
   }
-  return { entries: expanded, bytes: joined(pieces) };
+  return { entries: expanded, bytes: joinBytes(pieces) };
 }
 
 const channelsOfEntry = ({ quantization }: WeightEntry): ChannelQuantization | undefined =>
@@ -57,14 +58,4 @@ function storedBytes({ dtype, shape, quantization }: WeightEntry, bytes: Uint8Ar
 /** A copy, since a uint16 view must begin at an even byte. */
 function integersOf(piece: Uint8Array, dtype: 'uint8' | 'uint16'): Uint8Array | Uint16Array {
   return dtype === 'uint8' ? piece : new Uint16Array(piece.slice().buffer);
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let offset = 0;
-  for (const piece of pieces) {
-    whole.set(piece, offset);
-    offset += piece.length;
-  }
-  return whole;
 }

@@ -1,4 +1,5 @@
 /** A model's weights in fewer bytes: the same topology, another weight file. What is lost is for a run to measure. */
+import { joinBytes } from '@shoal/base';
 import { elementCount } from '@shoal/protocol';
 import { asRecord, type JsonRecord } from '../graph/json.ts';
 import type { ModelDescription } from '../graph/read-model.ts';
@@ -43,12 +44,7 @@ export function quantizeModel(model: ModelDescription, bytes: Uint8Array, option
     pieces.push(result?.bytes ?? piece);
     entries.push({ name, dtype, shape, ...(quantization === undefined ? {} : { quantization }) });
   }
-  const weights = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let offset = 0;
-  for (const piece of pieces) {
-    weights.set(piece, offset);
-    offset += piece.length;
-  }
+  const weights = joinBytes(pieces);
   const weightsManifest = [{ paths: [WEIGHT_FILE], weights: entries }];
   const modelJson = { ...asRecord(model.source, 'model.json'), format: model.format, weightsManifest };
   return { modelJson, weightFile: WEIGHT_FILE, weights, quantized };

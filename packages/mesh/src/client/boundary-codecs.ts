@@ -1,0 +1,53 @@
+/** How a client's tensors may be written: the codecs that its error budgets allow, and the writing of its own inputs. */
+import type { Clock } from '@shoal/base';
+import { MeshError, type EncodedTensor, type PlacementMessage, type TensorData } from '@shoal/protocol';
+import { allowedCodecs, chooseCodecs, CODECS, CodecPicker, encodeActivation } from '@shoal/sharding';
+import type { WrittenInputs } from '../sdk.ts';
+
+/** Budgets in use at a time are few: one a model handle. */
+const BUDGETS_MAX = 16;
+
+export class BoundaryCodecs {
+  readonly #picker = new CodecPicker();
+  #placement: PlacementMessage | undefined;
+  readonly #chosen = new Map<number, readonly string[]>();
+
+  /**
+   * The least faithful codec of each boundary, first to last; none where nothing was measured or nothing may be lost.
+   */
+  within(errorBudget: number, placement: PlacementMessage): readonly string[] {
+    const { boundaries } = placement;
+    if (errorBudget === 0 || boundaries === undefined) return [];
+    if (placement !== this.#placement || this.#chosen.size >= BUDGETS_MAX) this.#chosen.clear();
+    this.#placement = placement;
+    const known = this.#chosen.get(errorBudget);
+    if (known !== undefined) return known;
+    const codecs = chooseCodecs(boundaries, errorBudget).codecs.map(({ codec }) => codec);
+    this.#chosen.set(errorBudget, codecs);
+    return codecs;
+  }
+
+  /** @param bytesPerMs the link's rate, null while it is unknown */
+  encode(
+    tensors: readonly (readonly [name: string, tensor: TensorData])[],
+    leastFaithful: string | undefined,
+    bytesPerMs: number | null,
+    clock: Clock,
+  ): { readonly encoded: readonly EncodedTensor[]; readonly sent: WrittenInputs } {
+    const plainBytes = tensors.reduce((sum, [, { data }]) => sum + (ArrayBuffer.isView(data) ? data.byteLength : 0), 0);
+    const codec = this.#picker.pick(allowedCodecs(leastFaithful), plainBytes, bytesPerMs);
+    const startedAtMs = clock.nowMs();
+    const spec = CODECS.get(codec) ?? { kind: 'exact' };
+    const encoded = tensors.map(([name, tensor]) => encodeActivation(name, tensor, spec));
+    const encodeMs = clock.nowMs() - startedAtMs;
+    const bytes = encoded.reduce((sum, { data }) => sum + data.length, 0);
+    this.#picker.learn(codec, { plainBytes, bytes, encodeMs });
+    return { encoded, sent: { codec, bytes, plainBytes, encodeMs } };
+  }
+}
+
+/** @throws MeshError BAD_INPUT */
+export function checkedErrorBudget(errorBudget: number): number {
+  if (errorBudget >= 0 && errorBudget <= 1) return errorBudget;
+  throw new MeshError('BAD_INPUT', `errorBudget is ${errorBudget}, limit 0 to 1`);
+}

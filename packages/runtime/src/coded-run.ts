@@ -1,0 +1,23 @@
+/** A run on tensors as they are on the wire, from one that takes and gives them plain. */
+import type { NamedTensors } from '@shoal/protocol';
+import { CODECS, decodeTensor, encodeActivation, type CodecSpec } from '@shoal/sharding';
+import type { CodedResult, CodedWork, RunResult } from './executor.ts';
+
+/** What a codec that this software does not know is taken for: right under every error budget. */
+const LOSSLESS: CodecSpec = { kind: 'exact' };
+
+/** @throws MeshError BAD_FRAME for inputs that cannot be decoded, and as `run` */
+export async function codedRun(
+  { inputs, codec }: CodedWork,
+  run: (inputs: NamedTensors) => Promise<RunResult>,
+  nowMs: () => number,
+): Promise<CodedResult> {
+  const startedAtMs = nowMs();
+  const decoded = inputs.map((encoded) => [encoded.header.name, decodeTensor(encoded)] as const);
+  const decodeMs = nowMs() - startedAtMs;
+  const { outputs, computeMs } = await run(Object.fromEntries(decoded));
+  const computedAtMs = nowMs();
+  const spec = CODECS.get(codec) ?? LOSSLESS;
+  const written = Object.entries(outputs).map(([name, tensor]) => encodeActivation(name, tensor, spec));
+  return { outputs: written, computeMs, decodeMs, encodeMs: nowMs() - computedAtMs };
+}

@@ -1,0 +1,75 @@
+import { describe, expect, test } from 'vitest';
+import { allowedCodecs, CodecPicker } from './codec-picker.ts';
+
+/** A device on which each codec has a fixed price, and how often each was picked in `times` picks at a rate. */
+const PRICES = {
+  f32: { bytesRatio: 1, msPerMegabyte: 0 },
+  int8: { bytesRatio: 0.25, msPerMegabyte: 1 },
+  'int8+rans': { bytesRatio: 0.1, msPerMegabyte: 5 },
+} as const;
+type Name = keyof typeof PRICES;
+const MEGABYTE = 1e6;
+
+function picksAt(picker: CodecPicker, bytesPerMs: number | null, times: number): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (let i = 0; i < times; i++) {
+    const codec = picker.pick(Object.keys(PRICES), MEGABYTE, bytesPerMs) as Name;
+    counts[codec] = (counts[codec] ?? 0) + 1;
+    const { bytesRatio, msPerMegabyte } = PRICES[codec];
+    picker.learn(codec, { plainBytes: MEGABYTE, bytes: bytesRatio * MEGABYTE, encodeMs: msPerMegabyte });
+  }
+  return counts;
+}
+
+describe('CodecPicker', () => {
+  test('tries all that is allowed, then takes what is soonest there on the link at hand', () => {
+    // 250 bytes a millisecond are 2 Mbit/s: bytes are all that counts.
+    expect(picksAt(new CodecPicker(), 250, 300)['int8+rans']).toBeGreaterThan(280);
+    // 30 MB/s: bytes are dear still. 100 MB/s, once all were tried: few bits pay, entropy coding does not.
+    const picker = new CodecPicker();
+    expect(picksAt(picker, 30_000, 300)['int8']).toBeGreaterThan(280);
+    expect(picksAt(picker, 1e5, 300)['int8']).toBeGreaterThan(280);
+    // 1 GB/s: a copy in memory. Nothing pays.
+    expect(picksAt(picker, 1e6, 300)['f32']).toBeGreaterThan(280);
+  });
+
+  test('what is quick already is left alone: a trial may cost more than it could save', () => {
+    expect(picksAt(new CodecPicker(), 1e6, 300)).toEqual({ f32: 300 });
+  });
+
+  test('follows a link that changes', () => {
+    const picker = new CodecPicker();
+    picksAt(picker, 1e6, 100);
+    expect(picksAt(picker, 250, 100)['int8+rans']).toBeGreaterThan(90);
+  });
+
+  test('a slow first run does not rule a codec out for good', () => {
+    const picker = new CodecPicker();
+    picker.learn('int8+rans', { plainBytes: MEGABYTE, bytes: 1e5, encodeMs: 500 });
+    expect(picksAt(picker, 250, 100)['int8+rans']).toBeGreaterThan(90);
+  });
+
+  test('a codec that turns slow is left', () => {
+    const picker = new CodecPicker();
+    picksAt(picker, 1e5, 100);
+    for (let i = 0; i < 20; i++) picker.learn('int8', { plainBytes: MEGABYTE, bytes: 250_000, encodeMs: 100 });
+    expect(picker.pick(Object.keys(PRICES), MEGABYTE, 1e5)).not.toBe('int8');
+  });
+
+  test('with one codec allowed there is nothing to choose', () => {
+    const picker = new CodecPicker();
+    for (let i = 0; i < 100; i++) expect(picker.pick(['exact'], MEGABYTE, null)).toBe('exact');
+    expect(() => picker.pick([], MEGABYTE, null)).toThrow('no codec is allowed');
+  });
+
+  test('what is small goes as it is', () => {
+    expect(new CodecPicker().pick(['int4+rans', 'f32'], 100, 250)).toBe('f32');
+  });
+});
+
+test('a codec may be replaced by one that loses as much or less, and unknown ones by what loses nothing', () => {
+  expect(allowedCodecs('int6+rans')).toEqual(['int6+rans', 'int6', 'f32', 'exact']);
+  expect(allowedCodecs('int8')).toEqual(['int8', 'f32', 'exact']);
+  expect(allowedCodecs('f16')).toEqual(['f16', 'f32', 'exact']);
+  for (const name of ['exact', 'f32', 'zip', undefined]) expect(allowedCodecs(name)).toEqual(['f32', 'exact']);
+});

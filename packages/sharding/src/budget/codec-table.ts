@@ -1,0 +1,61 @@
+/** What codecs do to one model, cut by cut: `codecs.json` beside the model's files, as `shoal model calibrate` writes it. */
+import { boundaryMeasuresSchema, digestSchema, type BoundaryMeasures } from '@shoal/protocol';
+import * as z from 'zod/mini';
+import type { ModelProfile } from '../placement/profile.ts';
+import { chooseCodecs } from './choose-codecs.ts';
+
+export const codecTableSchema = z.strictObject({
+  /** SHA-256 of the chain's text (`chainText`): of another chain the cuts would be other places. */
+  chainDigest: digestSchema,
+  /** Rows of the calibration inputs together. */
+  rows: z.int().check(z.positive()),
+  cuts: z.array(
+    z.strictObject({
+      /** The cut lies before this layer; 0 is the model's input. */
+      position: z.int().check(z.nonnegative()),
+      ...boundaryMeasuresSchema.shape,
+    }),
+  ),
+});
+export type CodecTable = z.infer<typeof codecTableSchema>;
+
+/** The measures of the cuts where these stages begin; a cut that was not measured has none, and stays lossless. */
+export function boundariesAt(table: CodecTable, starts: readonly number[]): (BoundaryMeasures | null)[] {
+  return starts.map((start) => {
+    const cut = table.cuts.find(({ position }) => position === start);
+    return cut === undefined ? null : { f32Bytes: cut.f32Bytes, codecs: cut.codecs };
+  });
+}
+
+/**
+ * Cuts worth measuring: the model's input, and of each of `count` stretches of like computing time the legal cut where the
+ * fewest bytes cross. Between them a partition of any number of stages finds what it needs.
+ */
+export function cutsToMeasure({ layers, legal, bytesAtCut }: ModelProfile, count: number): number[] {
+  const totalMs = layers.reduce((sum, layer) => sum + layer.computeMs, 0);
+  const best = new Map<number, number>();
+  let spentMs = 0;
+  for (let cut = 1; cut < layers.length; cut++) {
+    spentMs += layers[cut - 1]?.computeMs ?? 0;
+    if (legal[cut] !== true) continue;
+    const stretch = Math.min(count - 1, Math.floor((spentMs / totalMs) * count));
+    const known = best.get(stretch);
+    if (known === undefined || (bytesAtCut[cut] ?? 0) < (bytesAtCut[known] ?? 0)) best.set(stretch, cut);
+  }
+  return [0, ...[...best.values()].sort((a, b) => a - b)];
+}
+
+/**
+ * Bytes of a row on the wire at each cut, for whoever plans: those of the codec that half of the error budget buys there, since
+ * a partition has several cuts to share it; where nothing was measured, those of float32.
+ */
+export function wireBytesAtCuts(
+  bytesAtCut: readonly number[],
+  table: CodecTable | null | undefined,
+  errorBudget: number,
+): readonly number[] {
+  const ratios = new Map(
+    (table?.cuts ?? []).map((cut) => [cut.position, chooseCodecs([cut], errorBudget / 2).codecs[0]?.bytesRatio ?? 1]),
+  );
+  return bytesAtCut.map((bytes, cut) => bytes * (ratios.get(cut) ?? 1));
+}
