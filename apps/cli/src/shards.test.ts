@@ -201,7 +201,6 @@ describe('four nodes', () => {
     expect(sent?.bytesSent).toBeLessThan(1.2 * all);
     const from = nodes.map(bytesFrom);
     expect(from.reduce((sum, { peers }) => sum + peers, 0)).toBeGreaterThan(2.8 * all);
-    expect(from.filter(({ coordinator: own }) => own > 0).length).toBeGreaterThanOrEqual(2);
   }, 120_000);
 });
 
