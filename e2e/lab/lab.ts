@@ -6,6 +6,7 @@ import plain from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm?url
 import simd from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm?url';
 import threaded from '@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-threaded-simd.wasm?url';
 import { seededRandom } from '@shoal/base';
+import { compareWithReference, type CodecComparison } from './device-codec.ts';
 import { connect, MeshError, type Mesh, type MeshModel, type TensorData } from '@shoal/mesh/client';
 
 setWasmPaths({
@@ -41,7 +42,28 @@ export interface Lab {
   /** Predicts `count` times with tensors of tfjs and says what stayed behind. */
   leaks(model: string, count: number): Promise<{ readonly tensorsBefore: number; readonly tensorsAfter: number }>;
   predictCode(model: string, input: { dtype: string; shape: number[] }): Promise<string>;
+  /** Codes seeded tensors on the GPU and by the reference. */
+  deviceCodec(seed: number): Promise<CodecComparison>;
+  /** One request of many rows within an error budget; and by tfjs alone, on the same backend. */
+  withinBudget(order: BudgetOrder): Promise<BudgetReport>;
   leave(): Promise<void>;
+}
+
+export interface BudgetOrder {
+  readonly model: string;
+  readonly modelUrl: string;
+  readonly input: string;
+  readonly shape: readonly number[];
+  readonly values: readonly number[];
+  readonly errorBudget: number;
+}
+
+export interface BudgetReport {
+  readonly output: readonly number[];
+  readonly expected: readonly number[];
+  readonly codec: string;
+  readonly bytes: number;
+  readonly plainBytes: number;
 }
 
 let mesh: Mesh | undefined;
@@ -158,6 +180,32 @@ const lab: Lab = {
     } catch (error) {
       return MeshError.from(error).message;
     }
+  },
+  async deviceCodec(seed) {
+    await tf.setBackend('webgpu');
+    await tf.ready();
+    return compareWithReference(seed);
+  },
+  async withinBudget({ model: name, modelUrl, input, shape, values, errorBudget }) {
+    await tf.setBackend('webgpu');
+    await tf.ready();
+    const whole = await tf.loadLayersModel(modelUrl);
+    const asked = tf.tensor(Float32Array.from(values), [...shape]);
+    const answered = whole.predict(asked, { batchSize: shape[0] ?? 1 }) as tf.Tensor;
+    const expected = [...((await answered.data()) as Float32Array)];
+    tf.dispose([asked, answered]);
+    whole.dispose();
+    const model = await joined().model(name);
+    const tensor: TensorData = { dtype: 'float32', shape, data: Float32Array.from(values) };
+    const options = { together: true, errorBudget, deadlineMs: 120_000 };
+    // Only after its first answer does a node know whether what it hands on is worth coding.
+    await model.predictTraced({ [input]: tensor }, options);
+    const traced = await model.predictTraced({ [input]: tensor }, options);
+    const wrote = traced.microbatches[0]?.stages[0]?.wrote;
+    if (wrote === undefined) throw new Error('no trace of what was written');
+    const [output] = Object.values(traced.outputs);
+    const { codec, bytes, plainBytes } = wrote;
+    return { output: [...((output?.data ?? []) as Float32Array)], expected, codec, bytes, plainBytes };
   },
   async leave() {
     await mesh?.close();

@@ -1,23 +1,33 @@
 /** A run on tensors as they are on the wire, from one that takes and gives them plain. */
 import type { NamedTensors } from '@shoal/protocol';
-import { CODECS, decodeTensor, encodeActivation, type CodecSpec } from '@shoal/sharding';
+import {
+  CODECS,
+  decodeTensor,
+  encodeActivation,
+  REFERENCE_KERNELS,
+  type CodecKernels,
+  type CodecSpec,
+} from '@shoal/sharding';
 import type { CodedResult, CodedWork, RunResult } from './executor.ts';
 
 /** What a codec that this software does not know is taken for: right under every error budget. */
 const LOSSLESS: CodecSpec = { kind: 'exact' };
+
+export const codecSpec = (name: string): CodecSpec => CODECS.get(name) ?? LOSSLESS;
 
 /** @throws MeshError BAD_FRAME for inputs that cannot be decoded, and as `run` */
 export async function codedRun(
   { inputs, codec }: CodedWork,
   run: (inputs: NamedTensors) => Promise<RunResult>,
   nowMs: () => number,
+  kernels: CodecKernels = REFERENCE_KERNELS,
 ): Promise<CodedResult> {
   const startedAtMs = nowMs();
-  const decoded = inputs.map((encoded) => [encoded.header.name, decodeTensor(encoded)] as const);
+  const decoded = inputs.map((encoded) => [encoded.header.name, decodeTensor(encoded, kernels)] as const);
   const decodeMs = nowMs() - startedAtMs;
   const { outputs, computeMs } = await run(Object.fromEntries(decoded));
   const computedAtMs = nowMs();
-  const spec = CODECS.get(codec) ?? LOSSLESS;
-  const written = Object.entries(outputs).map(([name, tensor]) => encodeActivation(name, tensor, spec));
+  const spec = codecSpec(codec);
+  const written = Object.entries(outputs).map(([name, tensor]) => encodeActivation(name, tensor, spec, kernels));
   return { outputs: written, computeMs, decodeMs, encodeMs: nowMs() - computedAtMs };
 }

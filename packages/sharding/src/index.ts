@@ -45,7 +45,10 @@ export {
 export { withSurveys, type LayerSurvey } from './placement/surveyed-profile.ts';
 export { encodeTensor } from './codec.ts';
 export { CODECS, codecName, INT_BITS, type CodecSpec, type IntBits } from './codec/codec-spec.ts';
-export { decodeTensor, encodeActivation, encodeQuantized } from './codec/coded-tensor.ts';
+export { decodeForDevice, decodeTensor, encodeActivation, encodeQuantized } from './codec/coded-tensor.ts';
+export { BLOCK_ELEMENTS, groupsOf, type Groups } from './codec/groups.ts';
+export { levelsOf, scalesOf, toFloats, type Integers, type Quantized } from './codec/int-codec.ts';
+export { inverseOf, SCALE_BELOW_MAX, SCALE_TOP_MIN, stepOf } from './codec/scale.ts';
 export { REFERENCE_KERNELS, type CodecKernels } from './codec/kernels.ts';
 export { checkInputKinds, checkInputs, rowsOf, signatureOf, type CheckedInputs } from './request-inputs.ts';
 export type { Link, Links, NodeProfile } from './placement/mesh.ts';

@@ -7,16 +7,19 @@ import {
   MeshError,
   type BackendName,
   type BackendReport,
+  type EncodedTensor,
   type NamedTensors,
   type Signature,
   type TensorData,
   type TensorValues,
 } from '@shoal/protocol';
-import { expandWeights, type WeightEntry } from '@shoal/sharding';
-import { codedRun } from '../coded-run.ts';
+import { expandWeights, REFERENCE_KERNELS, type CodecKernels, type WeightEntry } from '@shoal/sharding';
+import { loadWasmKernels } from '@shoal/sharding/wasm';
+import { codecSpec, codedRun } from '../coded-run.ts';
 import type { CodedResult, CodedWork, Executor, ExecutorMemory, RunResult, StageToLoad } from '../executor.ts';
 import { lackedOps } from './lacked-ops.ts';
 import { measureProbe } from './probe-graph.ts';
+import { WebGpuCodec, type IntSpec } from './webgpu-codec.ts';
 
 /** The executor as its worker offers it; the thread's end and its crash are seen from outside. */
 export interface ThreadExecutor extends Omit<Executor, 'stop' | 'onCrash'> {
@@ -34,6 +37,10 @@ export class TfjsExecutor implements ThreadExecutor {
   readonly #stages = new Map<string, LoadedStage>();
   /** Runs happen one at a time: interleaved, they would hold twice the memory and time each other. */
   #last: Promise<unknown> = Promise.resolve();
+  /** Where there is no WebAssembly SIMD the plain loops serve. */
+  readonly #kernels: Promise<CodecKernels> = loadWasmKernels().catch(() => REFERENCE_KERNELS);
+  /** Of the backend in use, from the first coded run on. */
+  #deviceCodec: Promise<WebGpuCodec | undefined> | undefined;
 
   constructor(wasmPaths: Readonly<Record<WasmFile, string>>) {
     setWasmPaths({ ...wasmPaths });
@@ -59,6 +66,7 @@ export class TfjsExecutor implements ThreadExecutor {
 
   async use(backend: BackendName): Promise<void> {
     await select(backend);
+    this.#deviceCodec = undefined;
   }
 
   async lackedOps(): Promise<readonly string[]> {
@@ -84,8 +92,16 @@ export class TfjsExecutor implements ThreadExecutor {
   }
 
   runCoded(stageId: string, signature: string, work: CodedWork): Promise<CodedResult> {
-    const run = (inputs: NamedTensors): Promise<RunResult> => this.#run(stageId, signature, inputs);
-    return this.#inTurn(() => codedRun(work, run, () => performance.now()));
+    return this.#inTurn(async () => {
+      const kernels = await this.#kernels;
+      const spec = codecSpec(work.codec);
+      const device = spec.kind === 'int' ? await (this.#deviceCodec ??= WebGpuCodec.start(kernels)) : undefined;
+      if (spec.kind === 'int' && device !== undefined) {
+        return this.#runCodedOn(device, stageId, signature, work.inputs, spec);
+      }
+      const run = (inputs: NamedTensors): Promise<RunResult> => this.#run(stageId, signature, inputs);
+      return codedRun(work, run, () => performance.now(), kernels);
+    });
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -107,33 +123,81 @@ export class TfjsExecutor implements ThreadExecutor {
   }
 
   async #run(stageId: string, signatureName: string, inputs: NamedTensors): Promise<RunResult> {
+    const startedAtMs = performance.now();
+    let readyAtMs = startedAtMs;
+    return this.#compute(stageId, signatureName, {
+      make: (made) => {
+        for (const [name, tensor] of Object.entries(inputs)) made[name] = makeTensor(tensor);
+        readyAtMs = performance.now();
+      },
+      read: async (results) => {
+        await settled(results.map(([, result]) => result));
+        const executeMs = performance.now() - readyAtMs;
+        const outputs: Record<string, TensorData> = {};
+        for (const [name, result] of results) outputs[name] = await readTensor(result);
+        return { outputs, computeMs: performance.now() - startedAtMs, executeMs };
+      },
+    });
+  }
+
+  /** Outputs leave the device as integers, and what arrives as integers enters it so. */
+  async #runCodedOn(
+    device: WebGpuCodec,
+    stageId: string,
+    signatureName: string,
+    inputs: readonly EncodedTensor[],
+    spec: IntSpec,
+  ): Promise<CodedResult> {
+    const startedAtMs = performance.now();
+    const decoded = inputs.map((encoded) => [encoded.header, device.decode(encoded)] as const);
+    const decodedAtMs = performance.now();
+    const toWrite = await this.#compute(stageId, signatureName, {
+      make: (made) => {
+        for (const [{ name, shape }, tensor] of decoded) {
+          made[name] = 'stored' in tensor ? device.upload(tensor, shape) : makeTensor(tensor);
+        }
+      },
+      read: (results) => device.read(results, spec, readTensor),
+    });
+    const computedAtMs = performance.now();
+    const outputs = toWrite.map((write) => write());
+    return {
+      outputs,
+      computeMs: computedAtMs - decodedAtMs,
+      decodeMs: decodedAtMs - startedAtMs,
+      encodeMs: performance.now() - computedAtMs,
+    };
+  }
+
+  async #compute<Result>(stageId: string, signatureName: string, { make, read }: DeviceWork<Result>): Promise<Result> {
     const stage = this.#stages.get(stageId);
     const signature = stage?.signatures[signatureName];
     if (stage === undefined || signature === undefined) {
       throw new MeshError('NOT_ASSIGNED', `no stage ${stageId} with signature "${signatureName}" is loaded`);
     }
-    const startedAtMs = performance.now();
     const made: Record<string, tf.Tensor> = {};
     let results: tf.Tensor[] = [];
     try {
-      for (const [name, tensor] of Object.entries(inputs)) made[name] = makeTensor(tensor);
-      const readyAtMs = performance.now();
+      make(made);
       results = await stage.execute(signature, made);
-      await settled(results);
-      const executeMs = performance.now() - readyAtMs;
-      const names = Object.keys(signature.outputs);
-      const outputs: Record<string, TensorData> = {};
-      for (const [i, name] of names.entries()) {
+      const named = Object.keys(signature.outputs).map((name, i) => {
         const result = results[i];
         if (result === undefined) throw new MeshError('EXECUTION_FAILED', `the model gave no output "${name}"`);
-        outputs[name] = await readTensor(result);
-      }
-      return { outputs, computeMs: performance.now() - startedAtMs, executeMs };
+        return [name, result] as const;
+      });
+      return await read(named);
     } finally {
       tf.dispose(made);
       tf.dispose(results);
     }
   }
+}
+
+/** What is done with a stage's tensors before and after it computes. */
+interface DeviceWork<Result> {
+  /** Puts the inputs on the device, each under its name; whatever was made is freed in the end. */
+  readonly make: (made: Record<string, tf.Tensor>) => void;
+  readonly read: (results: readonly (readonly [name: string, result: tf.Tensor])[]) => Promise<Result>;
 }
 
 export type WasmFile =

@@ -18,7 +18,7 @@ import {
 import { decodePlainTensor, encodeRawTensor, encodeTensor } from '../codec.ts';
 import type { CodecSpec } from './codec-spec.ts';
 import { readHalves, toHalves } from './half-codec.ts';
-import { quantizeTensor, readQuantized, writeQuantized, type Quantized } from './int-codec.ts';
+import { quantizeTensor, readIntegers, toFloats, writeQuantized, type Integers, type Quantized } from './int-codec.ts';
 import { REFERENCE_KERNELS, type CodecKernels } from './kernels.ts';
 import { corrupt, PayloadReader, PayloadWriter } from './payload.ts';
 import { readPlanes, writePlanes, type PlaneTensor } from './plane-codec.ts';
@@ -90,6 +90,16 @@ const coded = (header: Pick<TensorHeader, 'name' | 'dtype' | 'shape'>, data: Uin
  * @throws MeshError BAD_FRAME that names the tensor and the sizes at odds
  */
 export function decodeTensor(encoded: EncodedTensor, kernels: CodecKernels = REFERENCE_KERNELS): TensorData {
+  const decoded = decodeForDevice(encoded, kernels);
+  if (!('stored' in decoded)) return decoded;
+  return { dtype: 'float32', shape: encoded.header.shape, data: toFloats(decoded, kernels) };
+}
+
+/**
+ * The same, but what a device may dequantize is left as integers.
+ * @throws MeshError BAD_FRAME that names the tensor and the sizes at odds
+ */
+export function decodeForDevice(encoded: EncodedTensor, kernels: CodecKernels): TensorData | Integers {
   if (encoded.header.encoding !== 'coded') return decodePlainTensor(encoded);
   const { name, dtype, shape } = encoded.header;
   try {
@@ -106,7 +116,7 @@ export function decodeTensor(encoded: EncodedTensor, kernels: CodecKernels = REF
     if (form === FORM_PLANES) return { dtype, shape, data: readPlanes(reader, dtype, shape, kernels) };
     if (dtype !== 'float32') throw corrupt(`form ${form} of ${dtype}, expected float32`);
     if (form === FORM_HALVES) return { dtype, shape, data: readHalves(reader, shape) };
-    if (form === FORM_INTEGERS) return { dtype, shape, data: readQuantized(reader, shape, kernels) };
+    if (form === FORM_INTEGERS) return readIntegers(reader, shape, kernels);
     throw corrupt(`unknown form ${form}`);
   } catch (error) {
     const { code, reason } = MeshError.from(error);

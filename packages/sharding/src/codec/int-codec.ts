@@ -39,8 +39,9 @@ export interface Quantized {
   readonly bits: IntBits;
   readonly signed: boolean;
   readonly scales: Scales;
-  /** One byte an element. */
+  /** One byte an element, or `bits` an element, packed. */
   readonly stored: Uint8Array;
+  readonly isPacked?: boolean;
 }
 
 /** Ranges of the groups: `range(top - below[group])`. */
@@ -98,12 +99,13 @@ export function quantizeTensor(
 
 export function writeQuantized(
   writer: PayloadWriter,
-  { bits, signed, scales, stored }: Quantized,
+  { bits, signed, scales, stored, isPacked = false }: Quantized,
   shape: readonly number[],
   entropy: boolean,
   kernels: CodecKernels,
 ): void {
   const groups = groupsOf(shape);
+  if (entropy && isPacked) throw new RangeError('entropy coding takes one byte an element, not packed integers');
   const coded = entropy
     ? smaller(encodeSymbols(stored, neighboursOf(groups, bits, signed), kernels), groups, bits)
     : undefined;
@@ -113,7 +115,7 @@ export function writeQuantized(
   const flags =
     (coded === undefined ? 0 : FLAG_ENTROPY) | (scalesCoded ? FLAG_SCALES_ENTROPY : 0) | (signed ? FLAG_SIGNED : 0);
   writer.u8(bits).u8(flags).i16(scales.top).u32(0).u32(told.length).bytes(told);
-  writer.bytes(coded ?? kernels.packBits(stored, bits));
+  writer.bytes(coded ?? (isPacked ? stored : kernels.packBits(stored, bits)));
 }
 
 /** Entropy coding that does not pay is left out. */
@@ -128,8 +130,26 @@ const neighboursOf = ({ left, up }: Groups, bits: number, signed: boolean) => ({
   start: levelsOf(bits, signed).zero,
 });
 
+/** A tensor between the entropy coder and the device that dequantizes it. */
+export interface Integers {
+  readonly groups: Groups;
+  readonly levels: Levels;
+  /** One byte an element; may be a view of the payload. */
+  readonly stored: Uint8Array;
+  /** What one unit stands for, one per group. */
+  readonly steps: Float32Array;
+  /** Replace what the integers say at ascending positions. */
+  readonly outliers: { readonly positions: Uint32Array; readonly values: Float32Array };
+}
+
+export function toFloats({ groups, levels, stored, steps, outliers }: Integers, kernels: CodecKernels): Float32Array {
+  const values = kernels.dequantize(stored, groups, steps, levels);
+  for (const [i, position] of outliers.positions.entries()) values[position] = outliers.values[i] as number;
+  return values;
+}
+
 /** @throws MeshError BAD_FRAME */
-export function readQuantized(reader: PayloadReader, shape: readonly number[], kernels: CodecKernels): Float32Array {
+export function readIntegers(reader: PayloadReader, shape: readonly number[], kernels: CodecKernels): Integers {
   const groups = groupsOf(shape);
   const bits = reader.u8();
   if (bits < 2 || bits > 8) throw corrupt(`integers of ${bits} bits, limit 2 to 8`);
@@ -147,16 +167,13 @@ export function readQuantized(reader: PayloadReader, shape: readonly number[], k
   const below = (flags & FLAG_SCALES_ENTROPY) === 0 ? told : decodeSymbols(told, groups.count, NO_NEIGHBOURS, kernels);
   if (below.length !== groups.count) throw corrupt(`${below.length} scales of ${groups.count} groups`);
   if (below.some((octaves) => octaves > SCALE_BELOW_MAX)) throw corrupt(`scale below ${SCALE_BELOW_MAX}`);
-  const positions = reader.bytes(4 * outliers);
-  const exact = reader.bytes(2 * outliers);
+  const replaced = readOutliers(reader.bytes(4 * outliers), reader.bytes(2 * outliers), groups.elements);
   const body = reader.rest();
   const stored =
     (flags & FLAG_ENTROPY) === 0
       ? unpack(body, groups, bits, kernels)
       : decodeSymbols(body, groups.elements, neighboursOf(groups, bits, signed), kernels);
-  const values = kernels.dequantize(stored, groups, perGroup({ top, below }, stepOf, levels), levels);
-  setOutliers(values, positions, exact);
-  return values;
+  return { groups, levels, stored, steps: perGroup({ top, below }, stepOf, levels), outliers: replaced };
 }
 
 function unpack(body: Uint8Array, { elements }: Groups, bits: number, kernels: CodecKernels): Uint8Array {
@@ -166,16 +183,19 @@ function unpack(body: Uint8Array, { elements }: Groups, bits: number, kernels: C
   return kernels.unpackBits(body, bits, elements);
 }
 
-function setOutliers(values: Float32Array, positions: Uint8Array, exact: Uint8Array): void {
+function readOutliers(positions: Uint8Array, exact: Uint8Array, elements: number): Integers['outliers'] {
   const where = new DataView(positions.buffer, positions.byteOffset, positions.byteLength);
   const what = new DataView(exact.buffer, exact.byteOffset, exact.byteLength);
+  const read = { positions: new Uint32Array(positions.length / 4), values: new Float32Array(positions.length / 4) };
   let before = -1;
-  for (let i = 0; 4 * i < positions.length; i++) {
+  for (let i = 0; i < read.positions.length; i++) {
     const position = where.getUint32(4 * i, true);
-    if (position <= before || position >= values.length) {
-      throw corrupt(`outlier ${i} at ${position} after ${before}, limit ${values.length - 1}`);
+    if (position <= before || position >= elements) {
+      throw corrupt(`outlier ${i} at ${position} after ${before}, limit ${elements - 1}`);
     }
-    values[position] = fromF16(what.getUint16(2 * i, true));
+    read.positions[i] = position;
+    read.values[i] = fromF16(what.getUint16(2 * i, true));
     before = position;
   }
+  return read;
 }
