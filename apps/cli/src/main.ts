@@ -81,6 +81,7 @@ quiet(model.command('calibrate'))
     'bodies of predict requests, one a .json file (default: calibration, beside the version)',
   )
   .option('--cuts <n>', 'places along the model that are measured (default 16)')
+  .option('--at <layers>', 'measures before these layers instead, for stages that begin there: 41,97')
   .action(async (dir, flags) => (await import('./models/calibrate.ts')).calibrateModel(dir, flags));
 
 quiet(program.command('bench'))

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { readPredictRequest } from '@shoal/gateway/json';
 import { DEFAULT_SIGNATURE, MeshError, type NamedTensors } from '@shoal/protocol';
 import { calibrate } from '@shoal/runtime';
-import { chainText, cutsToMeasure, modelChain, signatureOf, type CodecTable } from '@shoal/sharding';
+import { chainText, cutsToMeasure, modelChain, signatureOf, type CodecTable, type ModelProfile } from '@shoal/sharding';
 import { UsageError, wholeNumber } from '../flags.ts';
 import { readModelFiles, readModelFolder } from './model-folder.ts';
 import { withExecutor } from './prove-model.ts';
@@ -17,6 +17,7 @@ const TABLE_FILE = 'codecs.json';
 export interface CalibrateFlags {
   readonly inputs?: string;
   readonly cuts?: string;
+  readonly at?: string;
 }
 
 /** @throws UsageError, MeshError MODEL_INVALID, EXECUTION_FAILED, BAD_INPUT for a request that does not fit */
@@ -39,7 +40,8 @@ export async function calibrateModel(folder: string, flags: CalibrateFlags): Pro
       weights,
       signature,
       inputs,
-      positions: cutsToMeasure(profile, Math.max(1, count)),
+      positions:
+        flags.at === undefined ? cutsToMeasure(profile, Math.max(1, count)) : readCuts(flags.at, profile.legal),
       onCut: (done, of) => process.stderr.write(`cut ${done} of ${of}\n`),
     }),
   );
@@ -48,6 +50,17 @@ export async function calibrateModel(folder: string, flags: CalibrateFlags): Pro
   await writeFile(`${file}.part`, `${JSON.stringify(table)}\n`);
   await rename(`${file}.part`, file);
   process.stdout.write(`${tableText(table)}\nwritten to ${file}: ${description.format}, ${table.rows} rows\n`);
+}
+
+/** The layers before which to measure, ascending. @throws UsageError */
+function readCuts(text: string, legal: ModelProfile['legal']): number[] {
+  const cuts = text.split(',').map(Number);
+  const wrong = cuts.find((cut) => cut !== 0 && legal[cut] !== true);
+  if (wrong === undefined) return [...new Set(cuts)].sort((a, b) => a - b);
+  const places = legal.flatMap((isLegal, cut) => (isLegal && cut > 0 ? [cut] : []));
+  throw new UsageError(
+    `--at is "${text}", expected layers of this model before which a stage may begin: ${places.join(', ')}`,
+  );
 }
 
 /** Bodies of predict requests, one a file: what clients of the model send anyway. */
