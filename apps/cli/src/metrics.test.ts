@@ -105,6 +105,8 @@ test('the mesh’s own figures count what went through it', () => {
     /^shoal_requests_total\{model="half_plus_two",entrypoint="REST",reason="BAD_INPUT"\} 1$/m,
     /^shoal_requests_total\{model="",entrypoint="REST",reason="MODEL_NOT_FOUND"\} 1$/m,
     /^shoal_stage_ms_count\{model="half_plus_two",stage="0",part="compute"\} 3$/m,
+    /^shoal_stage_bytes_total\{model="half_plus_two",stage="0",codec="f32"\} 24$/m,
+    /^shoal_stage_plain_bytes_total\{model="half_plus_two",stage="0",codec="f32"\} 24$/m,
     /^shoal_hop_ms_count\{model="half_plus_two"\} 6$/m,
     /^shoal_batch_rows_sum\{model="half_plus_two"\} 6$/m,
     /^shoal_microbatches_total\{model="half_plus_two",version="1"\} 3$/m,

@@ -66,6 +66,16 @@ export class GatewayMetrics {
     ['model', 'stage', 'part'],
     MILLISECONDS,
   );
+  readonly #stageBytes = this.#counter(
+    'shoal_stage_bytes_total',
+    'Bytes of tensors that a stage handed on, by the codec that wrote them.',
+    ['model', 'stage', 'codec'],
+  );
+  readonly #stagePlainBytes = this.#counter(
+    'shoal_stage_plain_bytes_total',
+    'Bytes that the same tensors took before they were written.',
+    ['model', 'stage', 'codec'],
+  );
   readonly #hop = this.#histogram(
     'shoal_hop_ms',
     'Milliseconds of a microbatch from peer to peer: what is not spent on nodes, by hop of its route.',
@@ -172,10 +182,13 @@ export class GatewayMetrics {
   predicted({ info: { model } }: MeshModel, { microbatches }: Prediction<TensorData>): void {
     for (const { totalMs, stages } of microbatches) {
       let onNodesMs = 0;
-      for (const { stage, queueMs, computeMs } of stages) {
+      for (const { stage, queueMs, computeMs, wrote } of stages) {
         onNodesMs += queueMs + computeMs;
         this.#stage.observe({ model, stage, part: 'queue' }, queueMs);
         this.#stage.observe({ model, stage, part: 'compute' }, computeMs);
+        if (wrote === undefined) continue;
+        this.#stageBytes.inc({ model, stage, codec: wrote.codec }, wrote.bytes);
+        this.#stagePlainBytes.inc({ model, stage, codec: wrote.codec }, wrote.plainBytes);
       }
       // There, from stage to stage, and back.
       const hopMs = Math.max(0, totalMs - onNodesMs) / (stages.length + 1);
