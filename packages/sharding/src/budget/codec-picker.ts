@@ -15,6 +15,9 @@ const TRY_AGAIN_EVERY = 32;
 const TRIALS = 2;
 /** With what is there sooner than this nothing else is tried: a first trial may take longer than it could ever save. */
 const QUICK_MS = 20;
+/** What entropy coding is taken to cost before it was tried, at each end: 20 MB/s. Packing costs next to nothing. */
+const ENTROPY_MS_PER_BYTE_ASSUMED = 1 / 20_000;
+const isEntropyCoded = (codec: string): boolean => codec === 'exact' || codec.endsWith('+rans');
 /** Nor are first trials made on more bytes than this. */
 const TRIAL_BYTES_MAX = 2 * 1024 * 1024;
 /** Whoever decodes takes about as long as whoever encoded. */
@@ -69,12 +72,18 @@ export class CodecPicker {
         found === undefined || this.#msPerByte(codec, rate) < this.#msPerByte(found, rate) ? codec : found,
       undefined,
     );
-    const untried = allowed.find((codec) => !tried.includes(codec));
     if (best === undefined || !tried.includes(first)) return first;
-    const isSlow = this.#msPerByte(best, rate) * plainBytes > QUICK_MS;
-    if (untried !== undefined && isSlow && plainBytes <= TRIAL_BYTES_MAX) return untried;
-    if (this.#picks % TRY_AGAIN_EVERY === 0) return tried[(this.#picks / TRY_AGAIN_EVERY) % tried.length] ?? best;
-    return best;
+    const bestMsPerByte = this.#msPerByte(best, rate);
+    const worthTrying = allowed.find(
+      (codec) =>
+        !tried.includes(codec) && bestMsPerByte > (isEntropyCoded(codec) ? BOTH_ENDS * ENTROPY_MS_PER_BYTE_ASSUMED : 0),
+    );
+    const isSlow = bestMsPerByte * plainBytes > QUICK_MS;
+    if (worthTrying !== undefined && isSlow && plainBytes <= TRIAL_BYTES_MAX) return worthTrying;
+    if (this.#picks % TRY_AGAIN_EVERY !== 0) return best;
+    // What takes longer to write than the best takes to be there cannot win, whatever its bytes.
+    const rivals = tried.filter((codec) => this.#encodeMsPerByte(codec) * BOTH_ENDS < bestMsPerByte);
+    return rivals[(this.#picks / TRY_AGAIN_EVERY) % rivals.length] ?? best;
   }
 
   learn(codec: string, { plainBytes, bytes, encodeMs }: CodecTrial): void {
@@ -89,6 +98,10 @@ export class CodecPicker {
     }
     known.bytesRatio += SMOOTHING * (bytesRatio - known.bytesRatio);
     known.encodeMsPerByte += SMOOTHING * (encodeMsPerByte - known.encodeMsPerByte);
+  }
+
+  #encodeMsPerByte(codec: string): number {
+    return this.#known.get(codec)?.encodeMsPerByte ?? Infinity;
   }
 
   /** Time for a plain byte to be written, carried and read. */
