@@ -24,20 +24,30 @@ export interface BenchMeshOptions {
   /** Fills the model repository. */
   readonly prepareModels: (modelsFolder: string) => Promise<unknown>;
   readonly pagesFolder?: string;
+  /** Where the coordinator listens, 127.0.0.1 by default. */
+  readonly host?: string;
+  /** How soon placements change. */
+  readonly timing?: NonNullable<Parameters<typeof startCoordinator>[0]['timing']>;
 }
 
-export async function startBenchMesh({ prepareModels, pagesFolder }: BenchMeshOptions): Promise<BenchMesh> {
+export async function startBenchMesh({
+  prepareModels,
+  pagesFolder,
+  host = '127.0.0.1',
+  timing,
+}: BenchMeshOptions): Promise<BenchMesh> {
   const folder = await mkdtemp(join(tmpdir(), 'shoal-bench-'));
   const removeFolder = (): Promise<void> => rm(folder, { recursive: true, force: true });
   try {
     const modelsFolder = join(folder, 'models');
     await prepareModels(modelsFolder);
     const coordinator = await startCoordinator({
-      host: '127.0.0.1',
+      host,
       port: 0,
       modelsFolder,
       stateFolder: join(folder, 'state'),
       pagesFolder,
+      timing,
     });
     const { url } = coordinator;
     const token = await coordinator.invite('client', INVITE_SECONDS);

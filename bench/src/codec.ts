@@ -9,6 +9,7 @@ import { loadWasmKernels } from '@shoal/sharding/wasm';
 import type { Bench, BenchContext } from './bench.ts';
 import { measureCodec, topClasses, type CodecCase, type CutCases } from './codec-measure.ts';
 import { decodePhotos } from './codec-pictures.ts';
+import { measureLinks } from './codec-links.ts';
 import { codecTables } from './codec-tables.ts';
 import { loadCutModel, startExecutor, type CutModel } from './cut-model.ts';
 import type { BenchRow } from './row.ts';
@@ -60,6 +61,7 @@ async function measure(context: BenchContext, folder: string): Promise<BenchRow[
   const executor = await startExecutor();
   const load = (path: string | undefined): Promise<CutModel> => loadCutModel(executor, path ?? '');
   const photos = await decodePhotos([224, 299]);
+  const links = await measureLinks(context, photos.get(299) ?? []);
   const inception = await extractNsfwModel('inception_v3', folder);
   const digits = await wholeHeldOutDigits();
   const subjects: Record<'photos' | 'digits' | 'sentences', Subject[]> = { photos: [], digits: [], sentences: [] };
@@ -149,15 +151,6 @@ async function measure(context: BenchContext, folder: string): Promise<BenchRow[
     speedRow('mbps_int8', named('int8'), 1000, 'int8, packed'),
     speedRow('mbps_entropy', chosen, 200, 'the codecs of bytes_ratio_median'),
     {
-      metric: 'codec_share_of_stage',
-      value: null,
-      unit: 'ratio',
-      baseline: 'codec time over stage time in a pipeline of real nodes',
-      target: 0.05,
-      better: 'lower',
-      note: 'not measured: stages do not encode by these codecs yet',
-    },
-    {
       metric: 'sentence_bytes_ratio',
       value: median(similar.map(({ bytesRatio }) => bytesRatio)),
       unit: 'of f32',
@@ -168,6 +161,7 @@ async function measure(context: BenchContext, folder: string): Promise<BenchRow[
       max: Math.max(...similar.map(({ bytesRatio }) => bytesRatio)),
       note: `${similar.length} cuts; chosen: ${tally(similar)}`,
     },
+    ...links,
   ];
 }
 

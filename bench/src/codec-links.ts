@@ -1,0 +1,287 @@
+/** What codecs gain on links: inception_v3 in two stages on two real nodes, with an error budget against float32, at the same cut. */
+import { execFile } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import type { MeshModel, Prediction, TensorData } from '@shoal/mesh/client';
+import { extractNsfwModel } from '@shoal/samples';
+import type { BenchContext } from './bench.ts';
+import { startBenchMesh, untilServedBy } from './bench-mesh.ts';
+import { writePlacement } from './chain-model.ts';
+import { startLinkNode, type LinkNode } from './link-node.ts';
+import { makeNamespaces, type Namespaces } from './namespaces.ts';
+import type { BenchRow } from './row.ts';
+import { measuredRow, median, rowsOrReason, type RowAbout } from './statistics.ts';
+
+const MAIN = fileURLToPath(new URL('../../apps/cli/src/main.ts', import.meta.url));
+const MODEL = 'inception_v3';
+const NODES = ['head', 'tail'] as const;
+const BUDGET = 0.02;
+const SLOW_BITS_PER_SECOND = 2_000_000;
+const LOOPBACK_ROUNDS = 5;
+const SLOW_ROUNDS = 2;
+const DEADLINE_MS = 120_000;
+/** Enough to keep both stages busy, few enough that little waits on a slow link when a round ends. */
+const IN_FLIGHT = 4;
+/** The first results of a round came from an empty pipeline. */
+const WARM_UP = 4;
+/** The planner has settled by then; from then on the cut stays where it is, so that both sides are measured at the same one. */
+const TIMING = { settleMs: 1000, driftMs: 3_600_000, cooldownMs: 3_600_000, lingerMs: 30_000 };
+const SETTLED_MS = 12_000;
+const CALIBRATED_MS_MAX = 20_000;
+
+const SETUP = `two stages of ${MODEL} on two processes with wasm, WebRTC, the same cut with float32 in the same run; error budget ${BUDGET}`;
+const GAIN: RowAbout = {
+  metric: 'slow_link_gain',
+  unit: 'ratio',
+  baseline: `images per second with float32; ${SETUP}; ${SLOW_BITS_PER_SECOND / 1e6} Mbit/s between the nodes by the kernel's htb, in network namespaces`,
+  target: 4,
+  better: 'higher',
+};
+const LOOPBACK: RowAbout = {
+  metric: 'loopback_ratio',
+  unit: 'ratio',
+  baseline: `images per second with float32; ${SETUP}; one machine, no limit`,
+  target: 0.97,
+  better: 'higher',
+};
+const SHARE: RowAbout = {
+  metric: 'codec_share_of_stage',
+  unit: 'ratio',
+  baseline: `time to write and read what crosses over the time of both stages; no limit, the pipeline of loopback_ratio`,
+  target: 0.05,
+  better: 'lower',
+};
+const CLAIM: RowAbout = {
+  metric: 'wire_bytes_claim_ratio',
+  unit: 'ratio',
+  baseline:
+    'bytes that the first node gave to its link to the second over those that the traces claim; headers, credit and pings included',
+  target: 1.02,
+  better: 'lower',
+};
+const ABOUTS = [LOOPBACK, SHARE, CLAIM, GAIN];
+
+interface Pipeline {
+  readonly model: MeshModel;
+  readonly nodes: readonly LinkNode[];
+  readonly photos: readonly TensorData[];
+}
+
+interface Round {
+  readonly imagesPerSecond: number;
+  readonly predictions: readonly Prediction<TensorData>[];
+}
+
+/** @param photos half of them calibrates, the others are asked about */
+export async function measureLinks(context: BenchContext, photos: readonly TensorData[]): Promise<readonly BenchRow[]> {
+  let namespaces: Namespaces | undefined;
+  let why = '';
+  try {
+    namespaces = await makeNamespaces();
+  } catch (error) {
+    why = `no network namespaces here: ${error instanceof Error ? error.message.trim() : String(error)}`;
+  }
+  try {
+    return await rowsOrReason(ABOUTS, async () => {
+      const opened = await openPipeline(context, namespaces, photos);
+      try {
+        const fast = await onLoopback(context, opened.pipeline);
+        if (namespaces === undefined) return [...fast, { ...GAIN, value: null, note: `not measured: ${why}` }];
+        await namespaces.limit(SLOW_BITS_PER_SECOND);
+        return [...fast, await onSlowLink(context, opened.pipeline)];
+      } finally {
+        await opened.close();
+      }
+    });
+  } finally {
+    await namespaces?.close();
+  }
+}
+
+async function openPipeline(
+  { progress }: BenchContext,
+  namespaces: Namespaces | undefined,
+  photos: readonly TensorData[],
+): Promise<{ readonly pipeline: Pipeline; readonly close: () => Promise<void> }> {
+  let modelsFolder = '';
+  const mesh = await startBenchMesh({
+    prepareModels: async (folder) => {
+      modelsFolder = folder;
+      await extractNsfwModel(MODEL, folder);
+      await writePlacement(folder, MODEL, NODES.length);
+    },
+    timing: TIMING,
+    ...(namespaces === undefined ? {} : { host: namespaces.host }),
+  });
+  const { url, invite, folder } = mesh;
+  const nodes = NODES.map((name, i) => startLinkNode({ url, invite, folder, name }, namespaces?.names[i]));
+  const client = await mesh.connect();
+  const close = async (): Promise<void> => {
+    await client.close();
+    for (const node of nodes) await node.stop();
+    await mesh.close();
+  };
+  try {
+    const model = await client.model(MODEL, { deadlineMs: DEADLINE_MS });
+    await untilServedBy(model, NODES);
+    const calibrating = photos.filter((_, i) => i % 2 === 0);
+    await writeCalibration(join(modelsFolder, MODEL), calibrating);
+    const cuts: number[] = [];
+    // Real work and new measures make the planner think again, once: a move is followed by a long pause.
+    while (!cuts.includes(cutOf(model))) {
+      await run({ model, nodes, photos }, 'free', 8);
+      cuts.push(cutOf(model));
+      progress(`calibrating before layer ${cuts.join(', ')}`);
+      await calibrate(join(modelsFolder, MODEL), cuts);
+      await new Promise((resolve) => setTimeout(resolve, SETTLED_MS));
+      await untilServedBy(model, NODES);
+    }
+    await untilCalibrated(model);
+    return { pipeline: { model, nodes, photos: photos.filter((_, i) => i % 2 === 1) }, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function writeCalibration(home: string, photos: readonly TensorData[]): Promise<void> {
+  await mkdir(join(home, 'calibration'));
+  for (const [i, photo] of photos.entries()) {
+    await writeFile(join(home, `calibration/${i}.json`), JSON.stringify({ instances: nested(photo) }));
+  }
+}
+
+/** As an operator does it. */
+async function calibrate(home: string, cuts: readonly number[]): Promise<void> {
+  const args = ['--import', 'tsx', MAIN, 'model', 'calibrate', join(home, '1'), '--at', cuts.join(',')];
+  await promisify(execFile)(process.execPath, args);
+}
+
+type Nested = number | readonly Nested[];
+
+/** A tensor's values as lists in lists. */
+function nested({ shape, data }: TensorData, from = 0, axis = 0): Nested {
+  if (axis === shape.length) return Number(Number(data[from]).toFixed(7));
+  const step = shape.slice(axis + 1).reduce((product, size) => product * size, 1);
+  return Array.from({ length: shape[axis] ?? 0 }, (_, i) =>
+    nested({ shape, data } as TensorData, from + i * step, axis + 1),
+  );
+}
+
+/** The coordinator looks at its models every second. */
+async function untilCalibrated(model: MeshModel): Promise<void> {
+  for (let waitedMs = 0; waitedMs < CALIBRATED_MS_MAX; waitedMs += 100) {
+    if ((model.placement.boundaries?.[1] ?? null) !== null) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error('the coordinator did not tell what was calibrated');
+}
+
+const cutOf = ({ plan }: MeshModel): number => plan?.stages[1]?.layers.start ?? 0;
+
+async function run({ model, nodes, photos }: Pipeline, how: 'f32' | 'free', images: number): Promise<Round> {
+  for (const node of nodes) node.write(how);
+  const predictions: Prediction<TensorData>[] = [];
+  let startMs = 0;
+  const options = { inFlight: IN_FLIGHT, ordered: false, errorBudget: BUDGET };
+  for await (const prediction of model.predictStreamTraced(asked(photos, WARM_UP + images + IN_FLIGHT), options)) {
+    predictions.push(prediction);
+    // What follows the last one that counts keeps the pipeline full until it is there.
+    if (predictions.length === WARM_UP) startMs = performance.now();
+    if (predictions.length === WARM_UP + images) {
+      const imagesPerSecond = (1000 * images) / (performance.now() - startMs);
+      return { imagesPerSecond, predictions };
+    }
+  }
+  throw new Error('the stream ended before its last result');
+}
+
+function* asked(photos: readonly TensorData[], count: number): Generator<TensorData> {
+  for (let i = 0; i < count; i++) yield photos[i % photos.length] as TensorData;
+}
+
+/** How the first stage wrote, and what the stages took, image by image. */
+const stagesOf = (rounds: readonly Round[]) =>
+  rounds.flatMap(({ predictions }) =>
+    predictions.flatMap(({ microbatches }) => microbatches.map(({ stages }) => stages)),
+  );
+
+async function onLoopback({ progress }: BenchContext, pipeline: Pipeline): Promise<BenchRow[]> {
+  progress('no limit');
+  const images = 16;
+  const plain: Round[] = [];
+  const coded: Round[] = [];
+  // Codecs are tried, the first runs compiled.
+  await run(pipeline, 'free', images);
+  plain.push(await run(pipeline, 'f32', images));
+  for (let round = 0; round < LOOPBACK_ROUNDS; round++) {
+    coded.push(await run(pipeline, 'free', images));
+    plain.push(await run(pipeline, 'f32', images));
+    progress(
+      `${plain.at(-1)?.imagesPerSecond.toFixed(2)} f32, ${coded.at(-1)?.imagesPerSecond.toFixed(2)} coded, ${tally([coded.at(-1) as Round])}`,
+    );
+  }
+  const ratios = coded.map(
+    ({ imagesPerSecond }, i) =>
+      (2 * imagesPerSecond) / ((plain[i]?.imagesPerSecond ?? 0) + (plain[i + 1]?.imagesPerSecond ?? 0)),
+  );
+  const shares = coded.map((round) => {
+    const stages = stagesOf([round]).flat();
+    const codecMs = sum(stages.map(({ wrote }) => (wrote?.encodeMs ?? 0) + (wrote?.decodeMs ?? 0)));
+    return codecMs / (codecMs + sum(stages.map(({ computeMs }) => computeMs)));
+  });
+  const note = `${median(plain.map((round) => round.imagesPerSecond)).toFixed(2)} images/s with f32; before layer ${cutOf(pipeline.model)}; ${tally(coded)}`;
+  return [
+    measuredRow({ ...LOOPBACK, note }, ratios),
+    measuredRow(SHARE, shares),
+    measuredRow(CLAIM, [await claimRatio(pipeline)]),
+  ];
+}
+
+async function claimRatio(pipeline: Pipeline): Promise<number> {
+  const first = pipeline.model.placement.stages[0]?.replicas[0]?.name;
+  const head = pipeline.nodes[NODES.findIndex((name) => name === first)] as LinkNode;
+  const before = await head.sentBytes();
+  const { model, photos } = pipeline;
+  let claimed = 0;
+  for (const photo of photos) {
+    const { microbatches } = await model.predictTraced<TensorData>(photo, { errorBudget: BUDGET });
+    claimed += sum(microbatches.map(({ stages }) => stages[0]?.wrote?.bytes ?? 0));
+  }
+  const after = await head.sentBytes();
+  return Math.max(...after.map((bytes, i) => bytes - (before[i] ?? 0))) / claimed;
+}
+
+async function onSlowLink({ progress }: BenchContext, pipeline: Pipeline): Promise<BenchRow> {
+  progress('slow link');
+  const plain: Round[] = [];
+  const coded: Round[] = [];
+  // The link's windows and the nodes' figures follow its new rate.
+  await run(pipeline, 'free', 8);
+  for (let round = 0; round < SLOW_ROUNDS; round++) {
+    plain.push(await run(pipeline, 'f32', 5));
+    coded.push(await run(pipeline, 'free', 24));
+    progress(
+      `${plain.at(-1)?.imagesPerSecond.toFixed(3)} f32, ${coded.at(-1)?.imagesPerSecond.toFixed(3)} coded, ${tally([coded.at(-1) as Round])}`,
+    );
+  }
+  const gains = coded.map(({ imagesPerSecond }, i) => imagesPerSecond / (plain[i]?.imagesPerSecond ?? 0));
+  const perSecond = (rounds: readonly Round[]): string =>
+    median(rounds.map(({ imagesPerSecond }) => imagesPerSecond)).toFixed(3);
+  const note = `${perSecond(plain)} images/s with f32, ${perSecond(coded)} coded; ${tally(coded)}`;
+  return measuredRow({ ...GAIN, note }, gains);
+}
+
+/** What was written between the stages: codecs, how often, and the share of float32's bytes. */
+function tally(rounds: readonly Round[]): string {
+  const wrote = stagesOf(rounds).flatMap(([first]) => (first?.wrote === undefined ? [] : [first.wrote]));
+  const counts = new Map<string, number>();
+  for (const { codec } of wrote) counts.set(codec, (counts.get(codec) ?? 0) + 1);
+  const share = sum(wrote.map(({ bytes }) => bytes)) / sum(wrote.map(({ plainBytes }) => plainBytes));
+  const plainBytes = median(wrote.map((one) => one.plainBytes));
+  return `${[...counts].map(([codec, count]) => `${codec} ${count}`).join(', ')}, ${share.toFixed(3)} of ${plainBytes} bytes`;
+}
+
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
