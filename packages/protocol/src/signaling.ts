@@ -329,6 +329,8 @@ export type CodecMeasure = z.infer<typeof codecMeasureSchema>;
 
 /** A place where tensors change hands, with what its row takes as float32. */
 export const boundaryMeasuresSchema = z.strictObject({
+  /** Rows that were measured: of few the worst says little of others. */
+  rows: z.int().check(z.positive()),
   f32Bytes: z.number().check(z.nonnegative()),
   codecs: z.array(codecMeasureSchema).check(z.maxLength(CODECS_MEASURED_MAX)),
 });

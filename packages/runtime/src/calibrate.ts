@@ -75,7 +75,7 @@ export async function calibrate(calibration: Calibration): Promise<CodecTable> {
     await rest.unload();
     onCut(cuts.length, positions.length);
   }
-  return { chainDigest, rows: sum(rows), cuts };
+  return { chainDigest, cuts };
 }
 
 async function measure(
@@ -83,7 +83,7 @@ async function measure(
   arrived: readonly NamedTensors[],
   answers: readonly NamedTensors[],
   rows: readonly number[],
-): Promise<Pick<CodecTable['cuts'][number], 'f32Bytes' | 'codecs'>> {
+): Promise<Pick<CodecTable['cuts'][number], 'f32Bytes' | 'rows' | 'codecs'>> {
   const f32Bytes = sum(arrived.flatMap((tensors) => Object.values(tensors).map(plainBytes)));
   const codecs: CodecMeasure[] = [];
   for (const codec of CANDIDATES) {
@@ -106,7 +106,7 @@ async function measure(
       disagreement: changedRows / sum(rows),
     });
   }
-  return { f32Bytes: f32Bytes / sum(rows), codecs };
+  return { f32Bytes: f32Bytes / sum(rows), rows: sum(rows), codecs };
 }
 
 /** What is left of tensors after a codec, and the bytes that they took. */

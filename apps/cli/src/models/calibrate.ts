@@ -49,7 +49,9 @@ export async function calibrateModel(folder: string, flags: CalibrateFlags): Pro
   const file = join(folder, TABLE_FILE);
   await writeFile(`${file}.part`, `${JSON.stringify(table)}\n`);
   await rename(`${file}.part`, file);
-  process.stdout.write(`${tableText(table)}\nwritten to ${file}: ${description.format}, ${table.rows} rows\n`);
+  process.stdout.write(
+    `${tableText(table)}\nwritten to ${file}: ${description.format}, ${table.cuts[0]?.rows ?? 0} rows\n`,
+  );
 }
 
 /** The layers before which to measure, ascending. @throws UsageError */

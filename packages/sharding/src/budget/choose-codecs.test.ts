@@ -3,6 +3,8 @@ import { describe, expect, test } from 'vitest';
 import type { BoundaryMeasures, CodecMeasure } from '@shoal/protocol';
 import { chooseCodecs, errorCost } from './choose-codecs.ts';
 
+/** So many that the margin is about a half. */
+const ROWS = 1_000_000;
 const exact: CodecMeasure = { codec: 'exact', bytesRatio: 0.8, relativeL2: 0, disagreement: 0 };
 const measure = fc.record({
   codec: fc.constant('lossy'),
@@ -12,6 +14,7 @@ const measure = fc.record({
 });
 const boundary: fc.Arbitrary<BoundaryMeasures> = fc.record({
   f32Bytes: fc.integer({ min: 1, max: 1e6 }),
+  rows: fc.integer({ min: 1, max: 10_000 }),
   codecs: fc.array(measure, { maxLength: 4 }).map((lossy) => [exact, ...lossy]),
 });
 
@@ -35,12 +38,12 @@ describe('chooseCodecs', () => {
           const { codecs, error } = chooseCodecs(boundaries, budget);
           expect(codecs).toHaveLength(boundaries.length);
           expect(error).toBeCloseTo(
-            codecs.reduce((sum, codec) => sum + errorCost(codec), 0),
+            codecs.reduce((sum, codec, i) => sum + errorCost(codec, boundaries[i]?.rows ?? 0), 0),
             9,
           );
           expect(error).toBeLessThanOrEqual(budget);
           for (const other of combinations(boundaries)) {
-            const cost = other.reduce((sum, codec) => sum + errorCost(codec), 0);
+            const cost = other.reduce((sum, codec, i) => sum + errorCost(codec, boundaries[i]?.rows ?? 0), 0);
             // Costs are rounded up to thousandths of the budget: a combination at its very edge may be missed.
             if (cost > 0.9 * budget) continue;
             expect(bytesOf(boundaries, codecs)).toBeLessThanOrEqual(bytesOf(boundaries, other) + 1e-6);
@@ -53,14 +56,14 @@ describe('chooseCodecs', () => {
 
   test('a budget of 0 takes what is lossless', () => {
     const lossy: CodecMeasure = { codec: 'int8', bytesRatio: 0.1, relativeL2: 1e-9, disagreement: 0 };
-    const choice = chooseCodecs([{ f32Bytes: 100, codecs: [lossy, exact] }], 0);
+    const choice = chooseCodecs([{ f32Bytes: 100, rows: ROWS, codecs: [lossy, exact] }], 0);
     expect(choice).toEqual({ codecs: [exact], error: 0 });
   });
 
   test('a changed answer weighs, however little the numbers moved', () => {
     const flips: CodecMeasure = { codec: 'int4', bytesRatio: 0.05, relativeL2: 1e-4, disagreement: 0.05 };
     const holds: CodecMeasure = { codec: 'int8', bytesRatio: 0.1, relativeL2: 1e-4, disagreement: 0 };
-    const { codecs } = chooseCodecs([{ f32Bytes: 100, codecs: [exact, holds, flips] }], 0.01);
+    const { codecs } = chooseCodecs([{ f32Bytes: 100, rows: ROWS, codecs: [exact, holds, flips] }], 0.01);
     expect(codecs).toEqual([holds]);
   });
 
@@ -71,12 +74,19 @@ describe('chooseCodecs', () => {
     ];
     const { codecs } = chooseCodecs(
       [
-        { f32Bytes: 100, codecs: options('small') },
-        { f32Bytes: 10_000, codecs: options('large') },
+        { f32Bytes: 100, rows: ROWS, codecs: options('small') },
+        { f32Bytes: 10_000, rows: ROWS, codecs: options('large') },
       ],
       0.01,
     );
     expect(codecs.map(({ codec }) => codec)).toEqual(['exact', 'large']);
+  });
+
+  test('the fewer rows were measured, the more is left for others', () => {
+    const lossy: CodecMeasure = { codec: 'int6', bytesRatio: 0.1, relativeL2: 0.01, disagreement: 0 };
+    const chosen = (rows: number): string | undefined =>
+      chooseCodecs([{ f32Bytes: 100, rows, codecs: [exact, lossy] }], 0.02).codecs[0]?.codec;
+    expect([8, 64, 1024].map(chosen)).toEqual(['exact', 'int6', 'int6']);
   });
 
   test('where nothing was measured nothing is lost', () => {
@@ -88,8 +98,8 @@ describe('chooseCodecs', () => {
     expect(() =>
       chooseCodecs(
         [
-          { f32Bytes: 1, codecs: [exact] },
-          { f32Bytes: 1, codecs: [wild] },
+          { f32Bytes: 1, rows: ROWS, codecs: [exact] },
+          { f32Bytes: 1, rows: ROWS, codecs: [wild] },
         ],
         0.01,
       ),

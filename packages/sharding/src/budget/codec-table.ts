@@ -7,8 +7,6 @@ import { chooseCodecs } from './choose-codecs.ts';
 export const codecTableSchema = z.strictObject({
   /** SHA-256 of the chain's text (`chainText`): of another chain the cuts would be other places. */
   chainDigest: digestSchema,
-  /** Rows of the calibration inputs together. */
-  rows: z.int().check(z.positive()),
   cuts: z.array(
     z.strictObject({
       /** The cut lies before this layer; 0 is the model's input. */
@@ -23,7 +21,7 @@ export type CodecTable = z.infer<typeof codecTableSchema>;
 export function boundariesAt(table: CodecTable, starts: readonly number[]): (BoundaryMeasures | null)[] {
   return starts.map((start) => {
     const cut = table.cuts.find(({ position }) => position === start);
-    return cut === undefined ? null : { f32Bytes: cut.f32Bytes, codecs: cut.codecs };
+    return cut === undefined ? null : { f32Bytes: cut.f32Bytes, rows: cut.rows, codecs: cut.codecs };
   });
 }
 
