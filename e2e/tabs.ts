@@ -13,6 +13,8 @@ export interface TabOptions {
   readonly name: string;
   readonly backend: string;
   readonly memoryMiB?: number;
+  /** Runs in the page before its own scripts. */
+  readonly beforeAll?: () => void;
 }
 
 export interface Tab {
@@ -27,6 +29,7 @@ export interface Tab {
 /** Opens the join page and presses the button. */
 export async function openTab(browser: Browser, server: Server, options: TabOptions): Promise<Tab> {
   const context = await browser.newContext();
+  if (options.beforeAll !== undefined) await context.addInitScript(options.beforeAll);
   const page = await context.newPage();
   page.on('pageerror', (error) => process.stderr.write(`${options.name}: ${error.message}\n`));
   const link = new URL(server.joinLink);

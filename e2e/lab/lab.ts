@@ -19,6 +19,9 @@ export interface StreamOrder {
   readonly model: string;
   readonly count: number;
   readonly inFlight?: number;
+  /** Of the sample photographs `[start, end)`; all of them by default. */
+  readonly photographs?: readonly [start: number, end: number];
+  readonly errorBudget?: number;
 }
 
 export interface StreamReport {
@@ -26,6 +29,8 @@ export interface StreamReport {
   readonly outputs: readonly (readonly number[])[];
   readonly rowsByNode: Readonly<Record<string, number>>;
   readonly attemptsMax: number;
+  /** How the first stage wrote what it handed on, one an image. */
+  readonly wrote: readonly { readonly codec: string; readonly bytes: number; readonly plainBytes: number }[];
   readonly totalMs: number;
 }
 
@@ -39,6 +44,8 @@ export interface Lab {
   local(
     order: StreamOrder & { readonly backend: string; readonly modelUrl: string },
   ): Promise<readonly (readonly number[])[]>;
+  /** The pictures that `stream` would classify, as bytes of RGB. */
+  pixels(order: StreamOrder): Promise<{ readonly shape: readonly number[]; readonly bytes: readonly number[] }[]>;
   /** Predicts `count` times with tensors of tfjs and says what stayed behind. */
   leaks(model: string, count: number): Promise<{ readonly tensorsBefore: number; readonly tensorsAfter: number }>;
   predictCode(model: string, input: { dtype: string; shape: number[] }): Promise<string>;
@@ -77,14 +84,14 @@ const joined = (): Mesh => {
 /** Real pictures, each another crop of one of the sample photographs, at the size the model's input asks for. */
 async function* pictures(
   model: MeshModel | { inputShape: readonly number[] },
-  count: number,
+  { count, photographs = [0, Infinity] }: Pick<StreamOrder, 'count' | 'photographs'>,
 ): AsyncGenerator<TensorData> {
   const shape =
     'info' in model
       ? (Object.values(model.info.signatures['serving_default']?.inputs ?? {})[0]?.shape ?? [])
       : model.inputShape;
   const [, height = 1, width = 1, channels = 1] = shape;
-  const list = (await (await fetch('/pictures.json')).json()) as string[];
+  const list = ((await (await fetch('/pictures.json')).json()) as string[]).slice(...photographs);
   const bitmaps = await Promise.all(list.map(async (url) => createImageBitmap(await (await fetch(url)).blob())));
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext('2d', { willReadFrequently: true });
@@ -118,34 +125,44 @@ const lab: Lab = {
       return MeshError.from(error).code;
     }
   },
-  async stream({ model: name, count, inFlight = 8 }) {
-    const model = await joined().model(name);
+  async stream({ inFlight = 8, errorBudget = 0, ...order }) {
+    const model = await joined().model(order.model);
     const outputs: number[][] = [];
     const rowsByNode: Record<string, number> = {};
+    const wrote: { codec: string; bytes: number; plainBytes: number }[] = [];
     let attemptsMax = 0;
     done = 0;
     const startedAtMs = performance.now();
-    for await (const prediction of model.predictStreamTraced(pictures(model, count), {
+    for await (const prediction of model.predictStreamTraced(pictures(model, order), {
       inFlight,
+      errorBudget,
       deadlineMs: 120_000,
     })) {
       const [output] = Object.values(prediction.outputs);
       outputs.push([...((output?.data ?? []) as Float32Array)]);
       for (const { rows, attempts, stages } of prediction.microbatches) {
         attemptsMax = Math.max(attemptsMax, attempts);
+        if (stages[0]?.wrote !== undefined) wrote.push(stages[0].wrote);
         for (const { nodeName } of stages) rowsByNode[nodeName] = (rowsByNode[nodeName] ?? 0) + rows[1] - rows[0];
       }
       done = outputs.length;
     }
-    return { outputs, rowsByNode, attemptsMax, totalMs: performance.now() - startedAtMs };
+    return { outputs, rowsByNode, attemptsMax, wrote, totalMs: performance.now() - startedAtMs };
   },
   progress: () => done,
-  async local({ backend, modelUrl, count }) {
+  async pixels(order) {
+    const found: { shape: readonly number[]; bytes: number[] }[] = [];
+    for await (const { shape, data } of pictures(await joined().model(order.model), order)) {
+      found.push({ shape, bytes: Array.from(data as Float32Array, (value) => Math.round(value * 255)) });
+    }
+    return found;
+  },
+  async local({ backend, modelUrl, ...order }) {
     await tf.setBackend(backend);
     await tf.ready();
     const model = await tf.loadLayersModel(modelUrl);
     const outputs: number[][] = [];
-    for await (const { data, shape } of pictures({ inputShape: model.inputs[0]?.shape as number[] }, count)) {
+    for await (const { data, shape } of pictures({ inputShape: model.inputs[0]?.shape as number[] }, order)) {
       const input = tf.tensor(data, [...shape]);
       const output = model.predict(input) as tf.Tensor;
       outputs.push([...((await output.data()) as Float32Array)]);
