@@ -66,10 +66,13 @@ it(`answers ${REQUESTS} spoiled requests with 200 or 4xx, each as JSON`, { timeo
   };
   const source = calls();
   const counts: Record<number, number> = {};
+  const before = process.memoryUsage.rss();
+  let most = before;
   const drain = async (): Promise<void> => {
     for (const [path, call] of source) {
       const reply = await http.call(path, call);
       counts[reply.status] = (counts[reply.status] ?? 0) + 1;
+      most = Math.max(most, process.memoryUsage.rss());
       if (reply.status === 200) {
         expect(reply.body).toMatch(/^\{\n {4}"(predictions|outputs|results)": /);
       } else {
@@ -81,6 +84,8 @@ it(`answers ${REQUESTS} spoiled requests with 200 or 4xx, each as JSON`, { timeo
   };
   await Promise.all(Array.from({ length: AT_ONCE }, drain));
   expect(Object.values(counts).reduce((sum, count) => sum + count, 0)).toBe(REQUESTS);
+  // What is garbage goes, however many come.
+  expect(most - before).toBeLessThan(300e6);
   // Neither are they all refused nor all taken: the changes go deep.
   expect(counts[200]).toBeGreaterThan(REQUESTS / 100);
   expect(counts[400]).toBeGreaterThan(REQUESTS / 2);
