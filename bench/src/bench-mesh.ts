@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connect, type Mesh, type MeshModel } from '@shoal/mesh/client';
+import { connect, HttpPeerListener, type Mesh, type MeshModel } from '@shoal/mesh/client';
 import { startCoordinator } from '@shoal/signaling';
 
 const INVITE_SECONDS = 3600;
@@ -16,7 +16,10 @@ export interface BenchMesh {
   readonly folder: string;
   /** Of a client. */
   readonly token: string;
+  /** As the gateway does it: nodes come to it on the coordinator's port. */
   connect(): Promise<Mesh>;
+  /** As a client elsewhere does it: by WebRTC. */
+  connectByWebRtc(): Promise<Mesh>;
   close(): Promise<void>;
 }
 
@@ -50,14 +53,17 @@ export async function startBenchMesh({
       timing,
     });
     const { url } = coordinator;
+    const listener = new HttpPeerListener(coordinator.server);
     const token = await coordinator.invite('client', INVITE_SECONDS);
     return {
       url,
       folder,
       token,
       invite: await coordinator.invite('node', INVITE_SECONDS),
-      connect: () => connect({ url, token }),
+      connect: () => connect({ url, token, listener }),
+      connectByWebRtc: () => connect({ url, token }),
       close: async () => {
+        listener.close();
         await coordinator.close();
         await removeFolder();
       },

@@ -38,8 +38,8 @@ export async function withPacedStages<T>(
   { stages, stageMs, delayMs }: StagesOptions,
   use: (model: MeshModel) => Promise<T>,
 ): Promise<T> {
-  const transport: ConnectParts['transport'] = (signaling, welcome) => {
-    const direct = nodeTransport(signaling, welcome);
+  const transport: ConnectParts['transport'] = (...about) => {
+    const direct = nodeTransport(...about);
     return delayMs === 0 ? direct : delayedTransport(direct, delayMs);
   };
   const mesh = await startBenchMesh({

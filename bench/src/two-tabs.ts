@@ -1,4 +1,5 @@
-/** Two real tabs against one on `mobilenet_v2`: `speedup_two_tabs`, `tabs_busy_share`. */
+/** Two real tabs against one on `mobilenet_v2`, asked by a gateway's client and by one that WebRTC alone reaches. */
+import type { Mesh, MeshModel } from '@shoal/mesh/client';
 import { extractNsfwModel } from '@shoal/samples';
 import { ensurePages } from '../../apps/cli/src/pages.ts';
 import type { BenchContext } from './bench.ts';
@@ -25,41 +26,58 @@ export interface TwoTabs {
   readonly note: string;
 }
 
-/** One tab, both, one, both … one: each pair of tabs is compared with the single one around it. */
-export async function measureTwoTabs({ progress }: BenchContext): Promise<TwoTabs> {
+/** A client and what was measured with it. */
+interface Caller {
+  readonly how: string;
+  readonly client: Mesh;
+  readonly model: MeshModel;
+  readonly singles: Throughput[];
+  readonly pairs: Throughput[];
+}
+
+/** One tab, both, one, both … one, each time by both callers: each pair of tabs is compared with the single one around it. */
+export async function measureTwoTabs({ progress }: BenchContext): Promise<{ webSocket: TwoTabs; webRtc: TwoTabs }> {
   const pagesFolder = await ensurePages(progress);
   const browser = await openBrowser();
   const mesh = await startBenchMesh({ prepareModels: (folder) => extractNsfwModel(MODEL, folder), pagesFolder });
   try {
     const stays = await makeTab(browser, mesh, 'stays', BACKEND);
     const comes = await makeTab(browser, mesh, 'comes', BACKEND);
-    const client = await mesh.connect();
-    const model = await client.model(MODEL, { deadlineMs: DEADLINE_MS });
+    const callerOf = async (how: string, client: Mesh): Promise<Caller> => {
+      const model = await client.model(MODEL, { deadlineMs: DEADLINE_MS });
+      return { how, client, model, singles: [], pairs: [] };
+    };
+    const webSocket = await callerOf('WebSocket', await mesh.connect());
+    const webRtc = await callerOf('WebRTC', await mesh.connectByWebRtc());
     const pictures = makePictures(PICTURES, 1);
-    const singles: Throughput[] = [];
-    const pairs: Throughput[] = [];
-    const measure = async (names: readonly string[], warmUpMs: number): Promise<Throughput> => {
-      await untilServedBy(model, names);
-      const throughput = await measureThroughput(model, pictures, warmUpMs);
-      progress(`${names.length} tab(s): ${describeThroughput(throughput)}`);
-      return throughput;
+    const measure = async (names: readonly string[], settleMs: number): Promise<void> => {
+      let warmUpMs = settleMs;
+      for (const { how, model, singles, pairs } of [webSocket, webRtc]) {
+        await untilServedBy(model, names);
+        const throughput = await measureThroughput(model, pictures, warmUpMs);
+        (names.length === 1 ? singles : pairs).push(throughput);
+        progress(`${names.length} tab(s) by ${how}: ${describeThroughput(throughput)}`);
+        warmUpMs = WARM_UP_MS;
+      }
     };
     await stays.open();
-    singles.push(await measure([stays.name], SETTLE_MS));
+    await measure([stays.name], SETTLE_MS);
     for (let round = 0; round < ROUNDS; round++) {
       await comes.open();
-      pairs.push(await measure([stays.name, comes.name], SETTLE_MS));
+      await measure([stays.name, comes.name], SETTLE_MS);
       await comes.close();
-      singles.push(await measure([stays.name], WARM_UP_MS));
+      await measure([stays.name], WARM_UP_MS);
     }
-    await client.close();
-    return {
-      speedups: speedupsOf(singles, pairs),
-      busyShares: pairs.map(({ imagesPerSecond, computeMs }) => (imagesPerSecond * computeMs) / 1000 / 2),
-      note: noteOf(singles, pairs),
-    };
+    for (const { client } of [webSocket, webRtc]) await client.close();
+    return { webSocket: resultOf(webSocket), webRtc: resultOf(webRtc) };
   } finally {
     await browser.close();
     await mesh.close();
   }
 }
+
+const resultOf = ({ singles, pairs }: Caller): TwoTabs => ({
+  speedups: speedupsOf(singles, pairs),
+  busyShares: pairs.map(({ imagesPerSecond, computeMs }) => (imagesPerSecond * computeMs) / 1000 / 2),
+  note: noteOf(singles, pairs),
+});

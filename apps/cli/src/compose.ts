@@ -3,7 +3,7 @@ import { access, constants, mkdir } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { startGateway, type Gateway, type ReloadModels } from '@shoal/gateway';
-import { connect, type Mesh } from '@shoal/mesh/client';
+import { connect, HttpPeerListener, type Mesh } from '@shoal/mesh/client';
 import { prepareSampleModels, samplePictures } from '@shoal/samples';
 import { startCoordinator, type Coordinator } from '@shoal/signaling';
 import { startEmbeddedNodes, type EmbeddedNodes } from './embedded-nodes.ts';
@@ -57,7 +57,11 @@ export async function startShoal(options: ServeOptions, log: (line: string) => v
     closing.push(() => coordinator.close());
     const nodes = await embed(options, coordinator, log);
     closing.push(() => nodes.stop());
-    const mesh = await connect({ url: coordinator.url, token: await coordinator.invite('client', 365 * DAY_SECONDS) });
+    // The gateway lives in the coordinator's process: nodes come to it on the port that they know already.
+    const listener = new HttpPeerListener(coordinator.server);
+    closing.push(async () => listener.close());
+    const token = await coordinator.invite('client', 365 * DAY_SECONDS);
+    const mesh = await connect({ url: coordinator.url, token, listener });
     closing.push(() => mesh.close());
     const gateway = await openGateway(mesh, coordinator, options);
     closing.push(() => gateway.close());

@@ -88,7 +88,7 @@ async function stranger(answer: (link: Link, ask: ShardAskMessage, count: number
     deadlineMs: 5000,
   });
   let count = 0;
-  const links = new Links(transport(signaling, welcome), clock, {
+  const links = new Links(transport(signaling, welcome, coordinator.url), clock, {
     message: (link, message) => {
       if (message.type === 'shard-ask') answer(link, message, (count += 1));
     },

@@ -1,5 +1,6 @@
 /** The coordinator put together: keys, repository, sockets, HTTP. */
 import { mkdir } from 'node:fs/promises';
+import type { Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { MeshError, RELAY_PACKET_BYTES_MAX, type Role } from '@shoal/protocol';
 import type { ClusterTiming } from '@shoal/scheduling';
@@ -40,6 +41,8 @@ export interface CoordinatorOptions {
 
 export interface Coordinator {
   readonly url: string;
+  /** For what shares its port. */
+  readonly server: HttpServer;
   readonly port: number;
   /** Signs an invite that holds for `seconds`. */
   invite(role: Role, seconds: number): Promise<string>;
@@ -132,6 +135,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const shownHost = host === '0.0.0.0' || host === '::' ? 'localhost' : host;
   return {
     port: boundPort,
+    server: app.server,
     url: `${https === undefined ? 'http' : 'https'}://${shownHost}:${boundPort}`,
     invite: (role, seconds) => admission.invite(role, seconds),
     models: () => modelViews(hub.state, repository),

@@ -10,7 +10,7 @@ const ADMISSION_DEADLINE_MS = 10_000;
 
 export interface ConnectParts {
   readonly open: OpenSignaling;
-  readonly transport: (signaling: Signaling, welcome: Welcome) => Transport;
+  readonly transport: (signaling: Signaling, welcome: Welcome, coordinatorUrl: string) => Transport;
   readonly tensors: TensorPort;
   readonly clock: Clock;
   readonly random: Random;
@@ -25,5 +25,12 @@ export async function connectWith(parts: ConnectParts, url: string, options: Con
     signal: options.signal,
   });
   const { tensors, clock, random } = parts;
-  return new MeshClient({ signaling, welcome, transport: parts.transport(signaling, welcome), tensors, clock, random });
+  return new MeshClient({
+    signaling,
+    welcome,
+    transport: parts.transport(signaling, welcome, url),
+    tensors,
+    clock,
+    random,
+  });
 }

@@ -15,8 +15,8 @@ export const LOW_WATER_BYTES: number = 256 * 1024;
  */
 export const BULK_HIGH_WATER_BYTES: number = LOW_WATER_BYTES + CHUNK_BYTES_MAX;
 
-/** How the packets of a connection travel. */
-export type ConnectionKind = 'direct' | 'relayed' | 'memory';
+/** How the packets of a connection travel: by WebRTC, by WebSocket to a peer that listens, through the coordinator, in memory. */
+export type ConnectionKind = 'direct' | 'socket' | 'relayed' | 'memory';
 
 export interface ConnectionHandler {
   /** A packet came. The bytes belong to the handler. */

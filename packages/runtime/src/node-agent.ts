@@ -224,7 +224,7 @@ export class NodeAgent implements ContributedNode {
       onStuck: (reason) => this.#recover(reason),
     });
     this.#links = new Links(
-      transport(signaling, welcome),
+      transport(signaling, welcome, this.#options.url),
       clock,
       {
         message: (link, message, bodies) => this.#onLinkMessage(link, message, bodies),

@@ -7,7 +7,7 @@ import type { Digest, ShardSource, ShardStore } from './shard-store.ts';
 
 export interface NodeParts {
   readonly open: OpenSignaling;
-  readonly transport: (signaling: Signaling, welcome: Welcome) => Transport;
+  readonly transport: (signaling: Signaling, welcome: Welcome, coordinatorUrl: string) => Transport;
   /** Makes a fresh executor, at the start and after each crash. */
   readonly executor: () => Executor;
   readonly store: ShardStore;

@@ -88,7 +88,7 @@ function start({ cacheFolder, url, invite, name, memoryBytesMax }: MortalOrder):
   const parts: NodeParts = {
     ...real,
     executor: () => mortalExecutor(real.executor()),
-    transport: (signaling, welcome) => mortalTransport(real.transport(signaling, welcome)),
+    transport: (...about) => mortalTransport(real.transport(...about)),
   };
   const memory = Math.max(memoryBytesMax, MEBIBYTE);
   const options = { url, invite, name, platform: 'test', memoryBytesMax: memory, power: 1, signal: undefined };

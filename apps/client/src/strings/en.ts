@@ -271,6 +271,7 @@ export const join = {
 
 const linkKinds: Readonly<Record<string, string>> = {
   direct: 'direct',
+  socket: 'by WebSocket',
   relayed: 'relayed',
   memory: 'in memory',
 };
