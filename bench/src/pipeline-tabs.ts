@@ -1,12 +1,10 @@
 /** Two real tabs that pipeline `inception_v3` against one that holds all of it: `speedup_two_tabs_pipeline`. */
 import type { MeshModel, TensorData } from '@shoal/mesh/client';
 import { extractNsfwModel } from '@shoal/samples';
-import type { Browser } from 'playwright';
 import { ensurePages } from '../../apps/cli/src/pages.ts';
 import type { BenchContext } from './bench.ts';
 import { startBenchMesh, untilServedBy, type BenchMesh } from './bench-mesh.ts';
-import { makeTab } from './bench-tab.ts';
-import { openBrowser } from './browser.ts';
+import { openTabsBrowser, type TabsBrowser } from './bench-tab.ts';
 import { writePlacement } from './chain-model.ts';
 import { makePictures } from './pictures.ts';
 import { describeThroughput, measureThroughput, noteOf, speedupsOf, type Throughput } from './throughput.ts';
@@ -33,13 +31,13 @@ interface StagedMesh {
 }
 
 /** A mesh of so many tabs, each with one stage. */
-async function openStaged(browser: Browser, pagesFolder: string, names: readonly string[]): Promise<StagedMesh> {
+async function openStaged(browser: TabsBrowser, pagesFolder: string, names: readonly string[]): Promise<StagedMesh> {
   const prepareModels = async (folder: string): Promise<void> => {
     await extractNsfwModel(MODEL, folder);
     await writePlacement(folder, MODEL, names.length);
   };
   const mesh = await startBenchMesh({ prepareModels, pagesFolder });
-  for (const name of names) await (await makeTab(browser, mesh, name, BACKEND)).open();
+  for (const name of names) await (await browser.makeTab(mesh, name, BACKEND)).open();
   const client = await mesh.connect();
   const model = await client.model(MODEL, { deadlineMs: DEADLINE_MS });
   await untilServedBy(model, names);
@@ -53,7 +51,7 @@ async function openStaged(browser: Browser, pagesFolder: string, names: readonly
 /** One tab, two in a row, one … one: each pair is compared with the single one around it. */
 export async function measurePipelineTabs({ progress }: BenchContext): Promise<PipelineTabs> {
   const pagesFolder = await ensurePages(progress);
-  const browser = await openBrowser();
+  const browser = await openTabsBrowser();
   const opened: StagedMesh[] = [];
   try {
     const whole = await openStaged(browser, pagesFolder, ['whole']);

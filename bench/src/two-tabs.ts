@@ -4,8 +4,7 @@ import { extractNsfwModel } from '@shoal/samples';
 import { ensurePages } from '../../apps/cli/src/pages.ts';
 import type { BenchContext } from './bench.ts';
 import { startBenchMesh, untilServedBy } from './bench-mesh.ts';
-import { makeTab } from './bench-tab.ts';
-import { openBrowser } from './browser.ts';
+import { openTabsBrowser } from './bench-tab.ts';
 import { makePictures } from './pictures.ts';
 import { describeThroughput, measureThroughput, noteOf, speedupsOf, type Throughput } from './throughput.ts';
 
@@ -38,11 +37,11 @@ interface Caller {
 /** One tab, both, one, both … one, each time by both callers: each pair of tabs is compared with the single one around it. */
 export async function measureTwoTabs({ progress }: BenchContext): Promise<{ webSocket: TwoTabs; webRtc: TwoTabs }> {
   const pagesFolder = await ensurePages(progress);
-  const browser = await openBrowser();
+  const browser = await openTabsBrowser();
   const mesh = await startBenchMesh({ prepareModels: (folder) => extractNsfwModel(MODEL, folder), pagesFolder });
   try {
-    const stays = await makeTab(browser, mesh, 'stays', BACKEND);
-    const comes = await makeTab(browser, mesh, 'comes', BACKEND);
+    const stays = await browser.makeTab(mesh, 'stays', BACKEND);
+    const comes = await browser.makeTab(mesh, 'comes', BACKEND);
     const callerOf = async (how: string, client: Mesh): Promise<Caller> => {
       const model = await client.model(MODEL, { deadlineMs: DEADLINE_MS });
       return { how, client, model, singles: [], pairs: [] };
