@@ -9,6 +9,7 @@ const FREQUENCY_SUM: u32 = 1 << PROBABILITY_BITS;
 const SLOT_MASK: u32 = FREQUENCY_SUM - 1;
 const STATE_MIN: u32 = 1 << 16;
 const BLOCK_ELEMENTS: u32 = 64;
+const SAMPLE_BLOCK: u32 = 16;
 const ROUNDER: f32 = 12582912;
 const ROUNDER_BITS: i32 = 0x4b400000;
 /** So many bits behind the point of a frequency's inverse: exact for every state that is divided by it. */
@@ -166,72 +167,88 @@ export function greatest(symbols: usize, count: u32): u32 {
   let most = i8x16.splat(0);
   const end = symbols + count;
   for (; symbols < end; symbols += 16) most = i8x16.max_u(most, v128.load(symbols));
-  // The greatest of 16 lanes by halves.
-  most = i8x16.max_u(most, i8x16.shuffle(most, most, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
+  return greatestLane(most);
+}
+
+/** By halves. */
+// @ts-ignore: decorator
+@inline
+function greatestLane(lanes: v128): u32 {
+  let most = i8x16.max_u(lanes, i8x16.shuffle(lanes, lanes, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
   most = i8x16.max_u(most, i8x16.shuffle(most, most, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11));
   most = i8x16.max_u(most, i8x16.shuffle(most, most, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
   return max(<u32>i8x16.extract_lane_u(most, 0), <u32>i8x16.extract_lane_u(most, 1));
 }
 
 /**
- * `symbols` has `up` symbols of the start before it; a row of counts holds `1 << shift` sums. Two counters take turns, for counting
- * the same thing twice in a row is slow: `counts` has room for both, of `size` each, and the sum is left in the first.
+ * How often each value of `around` occurs among the symbols that are sampled: of each `step` sixteens one, as `rans.ts` says.
+ * @param symbols with `up` symbols of the start before it
  */
-export function countPairs(symbols: usize, count: u32, alphabet: u32, shift: u32, left: u32, up: u32, counts: usize, size: u32): void {
-  const stride: usize = 4 * size;
-  memory.fill(counts, 0, 2 * stride);
+export function sampleArounds(symbols: usize, count: u32, left: u32, up: u32, shift: u32, step: u32, turning: u32, sampled: usize): void {
+  memory.fill(sampled, 0, 4 * 256);
+  for (let turn: u32 = 0; turn * step * SAMPLE_BLOCK < count; turn++) {
+    const from = (turn * step + ((turn * turning) % step)) * SAMPLE_BLOCK;
+    const end = symbols + min(from + SAMPLE_BLOCK, count);
+    for (let here = symbols + from; here < end; here++) {
+      const at = sampled + 4 * aroundOf(here - left, here - up, shift);
+      store<u32>(at, load<u32>(at) + 1);
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function aroundOf(left: usize, up: usize, shift: u32): u32 {
+  return (<u32>load<u8>(left) + <u32>load<u8>(up) + shift) >>> shift;
+}
+
+/**
+ * The slot of each symbol, `rows[around] + symbol`, and how often each occurs. Two counters take turns, for counting the same
+ * thing twice in a row is slow: `counts` has room for both, of `size` each, and the sum is left in the first.
+ * @param symbols with `up` symbols of the start before it
+ */
+export function slotSymbols(symbols: usize, count: u32, left: u32, up: u32, shift: u32, rows: usize, slots: usize, counts: usize, size: u32): void {
+  const others = counts + 4 * size;
+  memory.fill(counts, 0, 8 * size);
   const end = symbols + count;
-  for (; symbols + 2 <= end; symbols += 2) {
-    const first = counts + pairOf(symbols, alphabet, shift, left, up);
-    store<u32>(first, load<u32>(first) + 1);
-    const second = counts + stride + pairOf(symbols + 1, alphabet, shift, left, up);
-    store<u32>(second, load<u32>(second) + 1);
+  let before = symbols - left;
+  let above = symbols - up;
+  for (; symbols + 2 <= end; symbols += 2, before += 2, above += 2, slots += 4) {
+    const first = load<u32>(rows + 4 * aroundOf(before, above, shift)) + <u32>load<u8>(symbols);
+    store<u16>(slots, first);
+    store<u32>(counts + 4 * first, load<u32>(counts + 4 * first) + 1);
+    const second = load<u32>(rows + 4 * aroundOf(before + 1, above + 1, shift)) + <u32>load<u8>(symbols + 1);
+    store<u16>(slots + 2, second);
+    store<u32>(others + 4 * second, load<u32>(others + 4 * second) + 1);
   }
   if (symbols < end) {
-    const at = counts + pairOf(symbols, alphabet, shift, left, up);
-    store<u32>(at, load<u32>(at) + 1);
+    const slot = load<u32>(rows + 4 * aroundOf(before, above, shift)) + <u32>load<u8>(symbols);
+    store<u16>(slots, slot);
+    store<u32>(counts + 4 * slot, load<u32>(counts + 4 * slot) + 1);
   }
-  for (let at: usize = 0; at < stride; at += 4) store<u32>(counts + at, load<u32>(counts + at) + load<u32>(counts + stride + at));
+  for (let i: u32 = 0; i < size; i++) store<u32>(counts + 4 * i, load<u32>(counts + 4 * i) + load<u32>(others + 4 * i));
 }
 
-// @ts-ignore: decorator
-@inline
-function pairOf(here: usize, alphabet: u32, shift: u32, left: u32, up: u32): u32 {
-  const sum = <u32>load<u8>(here - left) + <u32>load<u8>(here - up);
-  return 4 * ((sum >> shift) * alphabet + <u32>load<u8>(here));
-}
-
-/** Per symbol of each context 16 bytes: the inverse of its frequency, its start, its frequency. */
+/** Per slot 16 bytes: the inverse of its frequency, its start, its frequency. */
 export function prepareEncoder(frequencies: usize, entries: u32, alphabet: u32, table: usize): void {
-  let begin: u32 = 0;
-  for (let i: u32 = 0; i < entries; i++) {
-    if (i % alphabet == 0) begin = 0;
-    const frequency = <u32>load<u16>(frequencies + 2 * i);
-    store<u64>(table, frequency == 0 ? 0 : ((<u64>1 << INVERSE_BITS) + frequency - 1) / frequency);
-    store<u32>(table + 8, begin);
-    store<u32>(table + 12, frequency);
-    begin += frequency;
-    table += 16;
+  for (let range: u32 = 0; range < entries; range += alphabet) {
+    let begin: u32 = 0;
+    for (let i: u32 = 0; i < alphabet; i++, frequencies += 2, table += 16) {
+      const frequency = <u32>load<u16>(frequencies);
+      if (frequency == 0) continue;
+      store<u64>(table, ((<u64>1 << INVERSE_BITS) + frequency - 1) / frequency);
+      store<u32>(table, begin, 8);
+      store<u32>(table, frequency, 12);
+      begin += frequency;
+    }
   }
-}
-
-// @ts-ignore: decorator
-@inline
-function rowOf(here: usize, left: u32, up: u32, rows: usize): u32 {
-  return load<u32>(rows + 4 * (<u32>load<u8>(here - left) + <u32>load<u8>(here - up)));
-}
-
-// @ts-ignore: decorator
-@inline
-function entryOf(here: usize, left: u32, up: u32, rows: usize, table: usize): usize {
-  return table + rowOf(here, left, up, rows) + 16 * <u32>load<u8>(here);
 }
 
 /** Whether a state must give a word before this symbol. */
 // @ts-ignore: decorator
 @inline
 function isFull(state: u32, entry: usize): bool {
-  return state >>> (32 - PROBABILITY_BITS) >= load<u32>(entry + 12);
+  return state >>> (32 - PROBABILITY_BITS) >= load<u32>(entry, 12);
 }
 
 /** Writes the word before `words` that the state may have to give; returns where words begin then. */
@@ -239,7 +256,7 @@ function isFull(state: u32, entry: usize): bool {
 @inline
 function spill(state: u32, entry: usize, words: usize): usize {
   store<u16>(words - 2, state);
-  return isFull(state, entry) ? words - 2 : words;
+  return words - 2 * <usize>isFull(state, entry);
 }
 
 // @ts-ignore: decorator
@@ -248,64 +265,63 @@ function put(state: u32, entry: usize): u32 {
   const x = isFull(state, entry) ? state >>> 16 : state;
   // A symbol that is alone in its context changes nothing, whatever the quotient.
   const quotient = <u32>((<u64>x * load<u64>(entry)) >> INVERSE_BITS);
-  return x + load<u32>(entry + 8) + quotient * (FREQUENCY_SUM - load<u32>(entry + 12));
+  return x + load<u32>(entry, 8) + quotient * (FREQUENCY_SUM - load<u32>(entry, 12));
 }
 
-/**
- * Writes words backwards from `end`, then the states before them; returns where these begin. There is room for a word more.
- * @param rows where in `table` the row of each sum begins, in bytes
- */
-export function encodeRans(symbols: usize, count: u32, left: u32, up: u32, rows: usize, table: usize, end: usize): usize {
+/** Writes words backwards from `end`, then the states before them; returns where these begin. There is room for a word more. */
+export function encodeRans(slots: usize, count: u32, table: usize, end: usize): usize {
   let a = STATE_MIN, b = STATE_MIN, c = STATE_MIN, d = STATE_MIN;
   let words = end;
-  let here = symbols + count;
+  let here = slots + 2 * count;
   const rest = count & 3;
   if (rest > 2) {
-    const entry = entryOf(--here, left, up, rows, table);
+    here -= 2;
+    const entry = table + 16 * <usize>load<u16>(here);
     words = spill(c, entry, words);
     c = put(c, entry);
   }
   if (rest > 1) {
-    const entry = entryOf(--here, left, up, rows, table);
+    here -= 2;
+    const entry = table + 16 * <usize>load<u16>(here);
     words = spill(b, entry, words);
     b = put(b, entry);
   }
   if (rest > 0) {
-    const entry = entryOf(--here, left, up, rows, table);
+    here -= 2;
+    const entry = table + 16 * <usize>load<u16>(here);
     words = spill(a, entry, words);
     a = put(a, entry);
   }
-  while (here > symbols) {
-    here -= 4;
-    const fourth = entryOf(here + 3, left, up, rows, table);
+  while (here > slots) {
+    here -= 8;
+    const fourth = table + 16 * <usize>load<u16>(here, 6);
     words = spill(d, fourth, words);
     d = put(d, fourth);
-    const third = entryOf(here + 2, left, up, rows, table);
+    const third = table + 16 * <usize>load<u16>(here, 4);
     words = spill(c, third, words);
     c = put(c, third);
-    const second = entryOf(here + 1, left, up, rows, table);
+    const second = table + 16 * <usize>load<u16>(here, 2);
     words = spill(b, second, words);
     b = put(b, second);
-    const first = entryOf(here, left, up, rows, table);
+    const first = table + 16 * <usize>load<u16>(here);
     words = spill(a, first, words);
     a = put(a, first);
   }
   words -= 16;
   store<u32>(words, a);
-  store<u32>(words + 4, b);
-  store<u32>(words + 8, c);
-  store<u32>(words + 12, d);
+  store<u32>(words, b, 4);
+  store<u32>(words, c, 8);
+  store<u32>(words, d, 12);
   return words;
 }
 
 /** Per slot of each context a word: symbol in 8 bits, slot less its symbol's start in 11, frequency in 12. */
 export function prepareDecoder(frequencies: usize, entries: u32, alphabet: u32, table: usize): void {
-  for (let i: u32 = 0; i < entries; i++) {
-    const frequency = <u32>load<u16>(frequencies + 2 * i);
-    const first = (frequency << 19) | (i % alphabet);
-    for (let k: u32 = 0; k < frequency; k++) {
-      store<u32>(table, first | (k << 8));
-      table += 4;
+  for (let context: u32 = 0; context < entries; context += alphabet) {
+    for (let symbol: u32 = 0; symbol < alphabet; symbol++, frequencies += 2) {
+      const frequency = <u32>load<u16>(frequencies);
+      let word = (frequency << 19) | symbol;
+      for (let k: u32 = 0; k < frequency; k++, table += 4, word += 1 << 8) store<u32>(table, word);
     }
   }
 }
@@ -313,8 +329,9 @@ export function prepareDecoder(frequencies: usize, entries: u32, alphabet: u32, 
 /** Writes the symbol that a state tells; returns the state without it. */
 // @ts-ignore: decorator
 @inline
-function pull(state: u32, here: usize, left: u32, up: u32, rows: usize, table: usize): u32 {
-  const entry = load<u32>(table + rowOf(here, left, up, rows) + 4 * (state & SLOT_MASK));
+function pull(state: u32, here: usize, before: usize, above: usize, shift: u32, rows: usize): u32 {
+  const row = load<u32>(rows + 4 * aroundOf(before, above, shift));
+  const entry = load<u32>(row + 4 * (state & SLOT_MASK));
   store<u8>(here, entry);
   return (entry >>> 19) * (state >>> PROBABILITY_BITS) + ((entry >>> 8) & SLOT_MASK);
 }
@@ -329,53 +346,161 @@ function refill(state: u32, input: usize): u32 {
 // @ts-ignore: decorator
 @inline
 function after(state: u32, input: usize): usize {
-  return state < STATE_MIN ? input + 2 : input;
+  return input + 2 * <usize>(state < STATE_MIN);
 }
 
 /**
  * @param bytes states and words, with room for 8 bytes behind them
+ * @param rows where the table of each value of `around` begins
  * @param symbols with `up` symbols of the start before it
  * @returns 0, or 1 when the words end early, 2 when some are left, 3 when a state is not the initial one
  */
-export function decodeRans(bytes: usize, length: u32, count: u32, left: u32, up: u32, rows: usize, table: usize, symbols: usize): u32 {
-  let a = load<u32>(bytes), b = load<u32>(bytes + 4), c = load<u32>(bytes + 8), d = load<u32>(bytes + 12);
+export function decodeRans(bytes: usize, length: u32, count: u32, left: u32, up: u32, shift: u32, rows: usize, symbols: usize): u32 {
+  let a = load<u32>(bytes), b = load<u32>(bytes, 4), c = load<u32>(bytes, 8), d = load<u32>(bytes, 12);
   const end = bytes + length;
   let input = bytes + 16;
   let here = symbols;
+  let before = symbols - left;
+  let above = symbols - up;
   const foursEnd = symbols + (count & ~3);
   while (here < foursEnd) {
-    const first = pull(a, here, left, up, rows, table);
+    const first = pull(a, here, before, above, shift, rows);
     a = refill(first, input);
     input = after(first, input);
-    const second = pull(b, here + 1, left, up, rows, table);
+    const second = pull(b, here + 1, before + 1, above + 1, shift, rows);
     b = refill(second, input);
     input = after(second, input);
-    const third = pull(c, here + 2, left, up, rows, table);
+    const third = pull(c, here + 2, before + 2, above + 2, shift, rows);
     c = refill(third, input);
     input = after(third, input);
-    const fourth = pull(d, here + 3, left, up, rows, table);
+    const fourth = pull(d, here + 3, before + 3, above + 3, shift, rows);
     d = refill(fourth, input);
     input = after(fourth, input);
     here += 4;
+    before += 4;
+    above += 4;
     if (input > end) return 1;
   }
   const rest = count & 3;
   if (rest > 0) {
-    const next = pull(a, here, left, up, rows, table);
+    const next = pull(a, here, before, above, shift, rows);
     a = refill(next, input);
     input = after(next, input);
   }
   if (rest > 1) {
-    const next = pull(b, here + 1, left, up, rows, table);
+    const next = pull(b, here + 1, before + 1, above + 1, shift, rows);
     b = refill(next, input);
     input = after(next, input);
   }
   if (rest > 2) {
-    const next = pull(c, here + 2, left, up, rows, table);
+    const next = pull(c, here + 2, before + 2, above + 2, shift, rows);
     c = refill(next, input);
     input = after(next, input);
   }
   if (input > end) return 1;
   if (input < end) return 2;
   return a == STATE_MIN && b == STATE_MIN && c == STATE_MIN && d == STATE_MIN ? 0 : 3;
+}
+
+/** Writes whole 16 exponents. Returns 1 if any sign bit is set, plus 2 if anything but zero has the exponent 0; behind the values there are zeros. */
+export function splitExponents(values: usize, count: u32, exponents: usize): u32 {
+  let all = i32x4.splat(0);
+  let denormal = i32x4.splat(0);
+  const end = exponents + count;
+  for (; exponents < end; exponents += 16, values += 64) {
+    const w = v128.load(values), x = v128.load(values, 16), y = v128.load(values, 32), z = v128.load(values, 48);
+    const d = exponentOf(w), e = exponentOf(x), f = exponentOf(y), g = exponentOf(z);
+    all = v128.or(v128.or(all, v128.or(w, x)), v128.or(y, z));
+    denormal = v128.or(denormal, v128.or(v128.or(ifZero(w, d), ifZero(x, e)), v128.or(ifZero(y, f), ifZero(z, g))));
+    v128.store(exponents, i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_s(d, e), i16x8.narrow_i32x4_s(f, g)));
+  }
+  return <u32>(orLanes(all) < 0) | (<u32>(orLanes(denormal) != 0) << 1);
+}
+
+// @ts-ignore: decorator
+@inline
+function exponentOf(words: v128): v128 {
+  return v128.and(i32x4.shr_u(words, 23), i32x4.splat(0xff));
+}
+
+// @ts-ignore: decorator
+@inline
+function ifZero(words: v128, exponents: v128): v128 {
+  return v128.and(words, i32x4.eq(exponents, i32x4.splat(0)));
+}
+
+/** Rests of `bits` bits in a row, of `sparse` values only those that are not zero; returns where they end. There is room for 8 bytes more. */
+export function packRests(values: usize, count: u32, bits: u32, sparse: bool, rests: usize): usize {
+  const dense = <u32>!sparse;
+  const unsaid = 24 - bits;
+  let pending: u64 = 0;
+  let fill: u32 = 0;
+  const end = values + 4 * count;
+  for (; values + 8 <= end; values += 8) {
+    const first = load<u32>(values);
+    const second = load<u32>(values, 4);
+    const firstBits = bits * (dense | <u32>(first != 0));
+    pending |= (restOf(first, unsaid) | (restOf(second, unsaid) << firstBits)) << fill;
+    store<u64>(rests, pending);
+    fill += firstBits + bits * (dense | <u32>(second != 0));
+    rests += fill >>> 3;
+    pending >>= fill & ~7;
+    fill &= 7;
+  }
+  if (values < end) {
+    const last = load<u32>(values);
+    pending |= restOf(last, unsaid) << fill;
+    fill += bits * (dense | <u32>(last != 0));
+  }
+  store<u64>(rests, pending);
+  return rests + ((fill + 7) >>> 3);
+}
+
+// @ts-ignore: decorator
+@inline
+function restOf(word: u32, unsaid: u32): u64 {
+  return <u64>((rotl(word, 1) & 0xffffff) >>> unsaid);
+}
+
+/** One less than the least of the bytes that are not zero, 255 if all are; behind the last there are zeros. */
+export function baseOf(bytes: usize, count: u32): u32 {
+  let least = i8x16.splat(-1);
+  const ones = i8x16.splat(1);
+  const end = bytes + count;
+  for (; bytes < end; bytes += 16) least = i8x16.min_u(least, i8x16.sub(v128.load(bytes), ones));
+  return <u32>(~greatestLane(v128.not(least))) & 0xff;
+}
+
+/** Takes `base` away from bytes, down to 0; whole 16 of them. */
+export function lower(bytes: usize, count: u32, base: u32): void {
+  const less = i8x16.splat(<i8>base);
+  const end = bytes + count;
+  for (; bytes < end; bytes += 16) v128.store(bytes, i8x16.sub_sat_u(v128.load(bytes), less));
+}
+
+/** How many bytes are not zero; behind the last there are zeros. */
+export function countNonZero(bytes: usize, count: u32): u32 {
+  let found: u32 = 0;
+  const zeros = i8x16.splat(0);
+  const end = bytes + count;
+  for (; bytes < end; bytes += 16) found += popcnt(i8x16.bitmask(i8x16.ne(v128.load(bytes), zeros)));
+  return found;
+}
+
+/** @param rests with room for 4 bytes behind them */
+export function joinRests(exponents: usize, count: u32, base: u32, bits: u32, sparse: bool, rests: usize, values: usize): void {
+  const dense = <u32>!sparse;
+  const unsaid = 24 - bits;
+  const mask: u32 = (1 << bits) - 1;
+  let at: u32 = 0;
+  const end = exponents + count;
+  for (; exponents < end; exponents++, values += 4) {
+    const told = <u32>load<u8>(exponents);
+    const isNormal = <u32>(told != 0);
+    const own = 0 - (dense | isNormal);
+    const rest = (load<u32>(rests + (at >>> 3)) >>> (at & 7)) & mask & own;
+    at += bits & own;
+    const exponent = told + (base & (0 - isNormal));
+    store<u32>(values, rotr((exponent << 24) | (rest << unsaid), 1));
+  }
 }

@@ -3,10 +3,11 @@
  * it needs; it grows to the largest tensor and is given back with the instance.
  */
 import { FREQUENCY_SUM } from '../codec/frequencies.ts';
+import { checkRests, restBits } from '../codec/float-parts.ts';
 import { groupOf, type Groups } from '../codec/groups.ts';
 import type { CodecKernels } from '../codec/kernels.ts';
 import { corrupt } from '../codec/payload.ts';
-import { pairCountsOf, STATES_BYTES, type Neighbours, type SymbolModel } from '../codec/rans.ts';
+import { AROUNDS, aroundShift, sampleStep, SAMPLE_TURN, STATES_BYTES, type Neighbours } from '../codec/rans.ts';
 import { KERNELS_WASM } from './kernels-wasm.ts';
 
 /** What `kernels.as` exports. Pointers are bytes from the memory's start. */
@@ -28,26 +29,29 @@ interface Exports {
   packBits(values: number, count: number, bits: number, packed: number): void;
   unpackBits(packed: number, count: number, bits: number, values: number): void;
   greatest(symbols: number, count: number): number;
-  countPairs(
+  sampleArounds(
     symbols: number,
     count: number,
-    alphabet: number,
-    shift: number,
     left: number,
     up: number,
+    shift: number,
+    step: number,
+    turning: number,
+    sampled: number,
+  ): void;
+  slotSymbols(
+    symbols: number,
+    count: number,
+    left: number,
+    up: number,
+    shift: number,
+    rows: number,
+    slots: number,
     counts: number,
     size: number,
   ): void;
   prepareEncoder(frequencies: number, entries: number, alphabet: number, table: number): void;
-  encodeRans(
-    symbols: number,
-    count: number,
-    left: number,
-    up: number,
-    rows: number,
-    table: number,
-    end: number,
-  ): number;
+  encodeRans(slots: number, count: number, table: number, end: number): number;
   prepareDecoder(frequencies: number, entries: number, alphabet: number, table: number): void;
   decodeRans(
     bytes: number,
@@ -55,10 +59,24 @@ interface Exports {
     count: number,
     left: number,
     up: number,
+    shift: number,
     rows: number,
-    table: number,
     symbols: number,
   ): number;
+  splitExponents(values: number, count: number, exponents: number): number;
+  packRests(values: number, count: number, bits: number, sparse: boolean, rests: number): number;
+  countNonZero(bytes: number, count: number): number;
+  baseOf(bytes: number, count: number): number;
+  lower(bytes: number, count: number, base: number): void;
+  joinRests(
+    exponents: number,
+    count: number,
+    base: number,
+    bits: number,
+    sparse: boolean,
+    rests: number,
+    values: number,
+  ): void;
 }
 
 const PAGE_BYTES = 65_536;
@@ -79,8 +97,9 @@ function wasmKernels(wasm: Exports): CodecKernels {
   const base = wasm.memoryBase();
 
   /** Places arrays of so many bytes one after another; what was placed before is gone. */
-  const place = (...sizes: readonly number[]): number[] => {
-    let at = base;
+  const place = (...sizes: readonly number[]): number[] => placeFrom(base, ...sizes);
+  const placeFrom = (start: number, ...sizes: readonly number[]): number[] => {
+    let at = start;
     const places = sizes.map((size) => {
       const place = at;
       at = Math.ceil((at + size + SLACK_BYTES) / ALIGNMENT) * ALIGNMENT;
@@ -147,71 +166,86 @@ function wasmKernels(wasm: Exports): CodecKernels {
       return bytesAt(to, count).slice();
     },
 
-    greatest(symbols) {
-      const [from = 0] = place(symbols.length);
-      bytesAt(from, symbols.length).set(symbols);
-      bytesAt(from + symbols.length, 16).fill(0);
-      return wasm.greatest(from, symbols.length);
-    },
-
-    countPairs(symbols, alphabet, neighbours) {
+    encodeRans(symbols, neighbours, { rangesFor, frequenciesFor }) {
       const { left, up } = reachOf(neighbours, symbols.length);
-      const pairs = pairCountsOf(alphabet);
-      const size = pairs.counts.length;
-      const shift = Math.log2(pairs.sumsPerRow);
-      const [from = 0, counts = 0] = place(up + symbols.length, 8 * size);
+      const count = symbols.length;
+      const room = STATES_BYTES + 2 * (count + 1);
+      const [from = 0, sampled = 0, slots = 0, to = 0, rest = 0] = place(up + count, 4 * AROUNDS, 2 * count, room, 0);
       placeSymbols(from, symbols, up, neighbours.start);
-      wasm.countPairs(from + up, symbols.length, alphabet, shift, left, up, counts, size);
-      pairs.counts.set(wordsAt(counts, size));
-      return pairs;
-    },
-
-    encodeRans(symbols, model) {
-      const { left, up } = reachOf(model, symbols.length);
-      const { alphabet, frequencies } = model;
-      const entries = frequencies.length;
-      const room = STATES_BYTES + 2 * (symbols.length + 1);
-      const [from = 0, tables = 0, rows = 0, table = 0, to = 0] = place(
-        up + symbols.length,
-        2 * entries,
-        8 * alphabet,
+      bytesAt(from + up + count, 16).fill(0);
+      const alphabet = Math.max(neighbours.start, wasm.greatest(from + up, count)) + 1;
+      const shift = aroundShift(alphabet);
+      wasm.sampleArounds(from + up, count, left, up, shift, sampleStep(count), SAMPLE_TURN, sampled);
+      const rangeOf = rangesFor(wordsAt(sampled, AROUNDS), alphabet);
+      const entries = (1 + (rangeOf.at(-1) ?? 0)) * alphabet;
+      const [rows = 0, counts = 0, table = 0] = placeFrom(
+        rest,
+        4 * AROUNDS,
+        2 * 4 * entries,
         ENCODER_ENTRY_BYTES * entries,
-        room,
       );
-      placeSymbols(from, symbols, up, model.start);
-      placeModel(model, tables, rows, ENCODER_ENTRY_BYTES * alphabet);
-      wasm.prepareEncoder(tables, entries, alphabet, table);
-      const begin = wasm.encodeRans(from + up, symbols.length, left, up, rows, table, to + room);
+      placeRows(rows, rangeOf, alphabet, 0);
+      wasm.slotSymbols(from + up, count, left, up, shift, rows, slots, counts, entries);
+      const frequencies = frequenciesFor(wordsAt(counts, entries), alphabet);
+      new Uint16Array(wasm.memory.buffer, counts, entries).set(frequencies);
+      wasm.prepareEncoder(counts, entries, alphabet, table);
+      const begin = wasm.encodeRans(slots, count, table, to + room);
       return bytesAt(begin, to + room - begin).slice();
     },
 
     decodeRans(bytes, count, model) {
       if (bytes.length < STATES_BYTES || bytes.length % 2 !== 0) throw corrupt(`${bytes.length} bytes of entropy code`);
       const { left, up } = reachOf(model, count);
-      const { alphabet, contextOf, frequencies } = model;
-      const contexts = frequencies.length / alphabet;
+      const { start, alphabet, contextOf, frequencies } = model;
       const rowBytes = DECODER_SLOT_BYTES * FREQUENCY_SUM;
-      const [from = 0, tables = 0, rows = 0, table = 0, to = 0] = place(
+      const [from = 0, told = 0, rows = 0, table = 0, to = 0] = place(
         bytes.length,
         2 * frequencies.length,
-        4 * contextOf.length,
-        rowBytes * contexts,
+        4 * AROUNDS,
+        rowBytes * (frequencies.length / alphabet),
         up + count,
       );
       bytesAt(from, bytes.length).set(bytes);
-      bytesAt(to, up).fill(model.start);
-      placeModel(model, tables, rows, rowBytes);
-      wasm.prepareDecoder(tables, frequencies.length, alphabet, table);
-      const status = wasm.decodeRans(from, bytes.length, count, left, up, rows, table, to + up);
+      bytesAt(to, up).fill(start);
+      new Uint16Array(wasm.memory.buffer, told, frequencies.length).set(frequencies);
+      placeRows(rows, contextOf, rowBytes, table);
+      wasm.prepareDecoder(told, frequencies.length, alphabet, table);
+      const status = wasm.decodeRans(from, bytes.length, count, left, up, aroundShift(alphabet), rows, to + up);
       if (status !== 0) throw corrupt(`${bytes.length} bytes of entropy code ${STATUSES[status]} its ${count} symbols`);
       return bytesAt(to + up, count).slice();
     },
+
+    splitFloats(values) {
+      const count = values.length;
+      const [from = 0, exponents = 0, rests = 0] = place(4 * count, count, 3 * count);
+      floatsAt(from, count).set(values);
+      bytesAt(from + 4 * count, SLACK_BYTES).fill(0);
+      const found = wasm.splitExponents(from, count, exponents);
+      const form = { signed: (found & 1) !== 0, sparse: (found & 2) === 0 };
+      const end = wasm.packRests(from, count, restBits(form), form.sparse, rests);
+      const least = wasm.baseOf(exponents, count);
+      const base = least === 255 ? 0 : least;
+      wasm.lower(exponents, count, base);
+      const own = bytesAt(exponents, count).slice();
+      return { exponents: own, base, rests: bytesAt(rests, end - rests).slice(), ...form };
+    },
+
+    joinFloats({ exponents, base, rests, ...form }) {
+      const count = exponents.length;
+      const [from = 0, noise = 0, to = 0] = place(count, rests.length, 4 * count);
+      bytesAt(from, count).set(exponents);
+      bytesAt(from + count, 16).fill(0);
+      checkRests(rests, form.sparse ? wasm.countNonZero(from, count) : count, form);
+      bytesAt(noise, rests.length).set(rests);
+      wasm.joinRests(from, count, base, restBits(form), form.sparse, noise, to);
+      return floatsAt(to, count).slice();
+    },
   };
 
-  function placeModel({ contextOf, frequencies }: SymbolModel, tables: number, rows: number, rowBytes: number): void {
-    new Uint16Array(wasm.memory.buffer, tables, frequencies.length).set(frequencies);
-    const offsets = wordsAt(rows, contextOf.length);
-    for (let sum = 0; sum < contextOf.length; sum++) offsets[sum] = (contextOf[sum] as number) * rowBytes;
+  /** Where in a table the row of each value of `around` begins. */
+  function placeRows(at: number, rowOf: Uint8Array, rowSize: number, table: number): void {
+    const rows = wordsAt(at, rowOf.length);
+    for (let around = 0; around < rowOf.length; around++) rows[around] = table + (rowOf[around] as number) * rowSize;
   }
 }
 

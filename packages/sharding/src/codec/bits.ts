@@ -38,19 +38,26 @@ export class BitWriter {
   }
 }
 
+/** Bytes that a look ahead may read beyond the end. */
+const AHEAD_BYTES = 3;
+
 export class BitReader {
+  /** With zeros behind them. */
   readonly #bytes: Uint8Array;
+  readonly #end: number;
   #at = 0;
 
   constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
+    this.#bytes = new Uint8Array(bytes.length + AHEAD_BYTES);
+    this.#bytes.set(bytes);
+    this.#end = 8 * bytes.length;
   }
 
   /** The next `count` bits, at most 16. */
   take(count: number): number {
-    if (this.#at + count > 8 * this.#bytes.length) throw corrupt(`table ends early, at bit ${8 * this.#bytes.length}`);
+    if (count === 0) return 0;
     const value = this.#peek() & ((1 << count) - 1);
-    this.#at += count;
+    this.#skip(count);
     return value;
   }
 
@@ -62,18 +69,25 @@ export class BitReader {
       const more = 31 - Math.clz32(ahead & -ahead);
       zeros += more;
       if (zeros > max) throw corrupt(`table has a number above ${max}, or ends early`);
-      this.#at += more;
-      if (more < 16) break;
+      if (more < 16) {
+        this.#skip(more + 1);
+        return zeros;
+      }
+      this.#skip(more);
     }
-    this.take(1);
-    return zeros;
+  }
+
+  #skip(count: number): void {
+    this.#at += count;
+    if (this.#at > this.#end) throw corrupt(`table ends early, at bit ${this.#end}`);
   }
 
   /** The next 16 bits at least; zeros beyond the end. */
   #peek(): number {
     const at = this.#at >> 3;
     const bytes = this.#bytes;
-    return ((bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16)) >>> (this.#at & 7);
+    const ahead = (bytes[at] as number) | ((bytes[at + 1] as number) << 8) | ((bytes[at + 2] as number) << 16);
+    return ahead >>> (this.#at & 7);
   }
 
   gamma(): number {
@@ -83,8 +97,8 @@ export class BitReader {
 
   /** Refuses whole bytes that are left, and bits of the last one that are not zero. */
   end(): void {
-    const used = Math.ceil(this.#at / 8);
-    if (used !== this.#bytes.length) throw corrupt(`table has ${this.#bytes.length - used} bytes too many`);
+    const left = (this.#end - this.#at) >> 3;
+    if (left !== 0) throw corrupt(`table has ${left} bytes too many`);
     if (this.#at % 8 !== 0 && this.take(8 - (this.#at % 8)) !== 0) throw corrupt('table does not end in zeros');
   }
 }

@@ -189,19 +189,25 @@ describe('int', () => {
 describe('a payload at odds with its header', () => {
   const good = encodeActivation('act', activation([1, 8, 8, 16], 5), INT8);
   const halves = encodeActivation('act', activation([1, 8, 8, 16], 5), { kind: 'f16' });
+  const exact = encodeActivation('act', activation([1, 8, 8, 16], 5), EXACT);
   const patched = (encoded: EncodedTensor, at: number, byte: number): EncodedTensor => ({
     ...encoded,
     data: encoded.data.with(at, byte),
   });
   test.each<[string, EncodedTensor, string]>([
-    ['[CT1]', patched(good, 0, 2), 'payload of version 2, expected 1'],
-    ['[CT1]', patched(good, 1, 9), 'unknown form 9'],
+    ['[CT1]', patched(good, 0, 1), 'payload of version 1, expected 2'],
+    ['[CT1]', patched(good, 1, 9), 'form 9 of float32'],
+    ['[CT1]', patched(good, 1, 3), 'form 3 of float32'],
+    ['[CT1]', { ...exact, header: { ...good.header, dtype: 'int32' } }, 'form 4 of int32, expected float32'],
     ['[CT1]', { ...good, header: { ...good.header, dtype: 'int32' } }, 'form 2 of int32, expected float32'],
     ['[CT2]', { ...good, header: { ...good.header, shape: [1, 2 ** 22 + 1] } }, '4194305 elements, limit 4194304'],
     ['[CT2]', { ...good, header: { ...good.header, shape: [2 ** 31 - 1, 2 ** 31 - 1] } }, 'elements, limit'],
     ['[CT3]', { ...good, data: good.data.subarray(0, 9) }, 'payload ends'],
     ['[CT3]', { ...good, data: Uint8Array.of(...good.data, 0) }, 'bytes of entropy code'],
     ['[CT3]', { ...halves, data: Uint8Array.of(...halves.data, 0) }, '2049 bytes for 1024 halves'],
+    ['[CT3]', { ...exact, data: Uint8Array.of(...exact.data, 0) }, 'bytes of rests'],
+    ['[CT3]', { ...exact, data: exact.data.subarray(0, -1) }, 'bytes of rests'],
+    ['[CT9]', patched(exact, 2, 8), 'unknown flags 8'],
     ['[CT6]', patched(good, 2, 9), 'integers of 9 bits, limit 2 to 8'],
     ['[CT6]', patched(good, 3, 255), 'unknown flags 255'],
     ['[CT6]', patched(good, 5, 2), 'quarter octaves, limit -240 to 400'],
@@ -214,7 +220,7 @@ describe('a payload at odds with its header', () => {
 
   test('[CT3] every other byte in place of the right one is refused, or read as a tensor of the same shape', () => {
     const reasons = new Set<string>();
-    for (const encoded of [good, halves, encodeActivation('act', activation([1, 8, 8, 16], 5), EXACT)]) {
+    for (const encoded of [good, halves, exact]) {
       for (let at = 0; at < encoded.data.length; at++) {
         try {
           expect(decodeTensor(patched(encoded, at, (encoded.data[at] as number) ^ 0x91)).data.length).toBe(1024);

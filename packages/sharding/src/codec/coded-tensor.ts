@@ -1,7 +1,7 @@
 /**
  * Tensors on the wire as `coded`: a payload that describes itself.
  *
- *   [ u8 CODED_VERSION ][ u8 form: 1 halves, 2 integers, 3 planes ][ what the form says ]
+ *   [ u8 CODED_VERSION ][ u8 form: 1 halves, 2 integers, 3 planes, 4 floats ][ what the form says ]
  *
  * Which form was chosen, with how many bits and which tables, is in the payload: a decoder needs the tensor's header and
  * nothing else. What a codec cannot carry within its error goes lossless: integers and bools always, float32 with NaN,
@@ -17,16 +17,18 @@ import {
 } from '@shoal/protocol';
 import { decodePlainTensor, encodeRawTensor, encodeTensor } from '../codec.ts';
 import type { CodecSpec } from './codec-spec.ts';
+import { readFloats, writeFloats } from './float-codec.ts';
 import { readHalves, toHalves } from './half-codec.ts';
 import { quantizeTensor, readIntegers, toFloats, writeQuantized, type Integers, type Quantized } from './int-codec.ts';
 import { REFERENCE_KERNELS, type CodecKernels } from './kernels.ts';
 import { corrupt, PayloadReader, PayloadWriter } from './payload.ts';
 import { readPlanes, writePlanes, type PlaneTensor } from './plane-codec.ts';
 
-const CODED_VERSION = 1;
+const CODED_VERSION = 2;
 const FORM_HALVES = 1;
 const FORM_INTEGERS = 2;
 const FORM_PLANES = 3;
+const FORM_FLOATS = 4;
 
 /** Encodes as the codec says, or without loss where it cannot; never larger than the elements as they are. */
 export function encodeActivation(
@@ -38,7 +40,7 @@ export function encodeActivation(
   if (spec.kind === 'f32') return encodeTensor(name, tensor);
   const raw = encodeRawTensor(name, tensor);
   if (tensor.dtype === 'string' || tensor.data.length === 0) return raw;
-  const data = lossy(tensor, spec, kernels) ?? planes(tensor as PlaneTensor, kernels);
+  const data = lossy(tensor, spec, kernels) ?? lossless(tensor, kernels);
   return data.length < raw.data.length ? coded(raw.header, data) : raw;
 }
 
@@ -72,9 +74,10 @@ function integers(quantized: Quantized, shape: readonly number[], entropy: boole
   return writer.done();
 }
 
-function planes(tensor: PlaneTensor, kernels: CodecKernels): Uint8Array {
-  const writer = payload(FORM_PLANES);
-  writePlanes(writer, tensor, kernels);
+function lossless({ dtype, shape, data }: TensorData, kernels: CodecKernels): Uint8Array {
+  const writer = payload(dtype === 'float32' ? FORM_FLOATS : FORM_PLANES);
+  if (dtype === 'float32') writeFloats(writer, data as Float32Array, shape, kernels);
+  else writePlanes(writer, { dtype, shape, data } as PlaneTensor, kernels);
   return writer.done();
 }
 
@@ -113,11 +116,14 @@ export function decodeForDevice(encoded: EncodedTensor, kernels: CodecKernels): 
     const version = reader.u8();
     if (version !== CODED_VERSION) throw corrupt(`payload of version ${version}, expected ${CODED_VERSION}`);
     const form = reader.u8();
-    if (form === FORM_PLANES) return { dtype, shape, data: readPlanes(reader, dtype, shape, kernels) };
+    if (form === FORM_PLANES && dtype !== 'float32') {
+      return { dtype, shape, data: readPlanes(reader, dtype, shape, kernels) };
+    }
     if (dtype !== 'float32') throw corrupt(`form ${form} of ${dtype}, expected float32`);
     if (form === FORM_HALVES) return { dtype, shape, data: readHalves(reader, shape) };
     if (form === FORM_INTEGERS) return readIntegers(reader, shape, kernels);
-    throw corrupt(`unknown form ${form}`);
+    if (form === FORM_FLOATS) return { dtype, shape, data: readFloats(reader, shape, kernels) };
+    throw corrupt(`form ${form} of float32`);
   } catch (error) {
     const { code, reason } = MeshError.from(error);
     throw new MeshError(code, `tensor "${name}": ${reason}`, { cause: error });

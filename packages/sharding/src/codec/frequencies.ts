@@ -17,7 +17,7 @@ const LENGTH_MAX = WEIGHT_BITS + 1;
  * Weights 0 to 4096 of counts, each with at most three significant bits. Where nothing occurs, the first symbol stands for
  * all.
  */
-export function weightsOf(counts: ArrayLike<number>): Uint16Array {
+export function weightsOf(counts: Uint32Array): Uint16Array {
   let total = 0;
   for (let i = 0; i < counts.length; i++) total += counts[i] as number;
   const weights = new Uint16Array(counts.length);
@@ -36,10 +36,11 @@ export function weightsOf(counts: ArrayLike<number>): Uint16Array {
 /** Frequencies that sum up to `FREQUENCY_SUM`, none of them zero where the weight is not. */
 export function frequenciesOf(weights: Uint16Array): Uint16Array {
   let total = 0;
-  for (const weight of weights) total += weight;
+  for (let symbol = 0; symbol < weights.length; symbol++) total += weights[symbol] as number;
   const frequencies = new Uint16Array(weights.length);
   let left = FREQUENCY_SUM;
-  for (const [symbol, weight] of weights.entries()) {
+  for (let symbol = 0; symbol < weights.length; symbol++) {
+    const weight = weights[symbol] as number;
     if (weight === 0) continue;
     const frequency = Math.max(1, Math.floor((weight * FREQUENCY_SUM) / total));
     frequencies[symbol] = frequency;
@@ -64,7 +65,8 @@ export function frequenciesOf(weights: Uint16Array): Uint16Array {
  */
 export function writeWeights(writer: BitWriter, weights: Uint16Array): void {
   let before = 0;
-  for (const weight of weights) {
+  for (let symbol = 0; symbol < weights.length; symbol++) {
+    const weight = weights[symbol] as number;
     const length = 32 - Math.clz32(weight);
     const change = length - before;
     before = length;

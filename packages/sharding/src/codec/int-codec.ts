@@ -11,17 +11,18 @@ import type { IntBits } from './codec-spec.ts';
 import { fromF16 } from './f16.ts';
 import { groupsOf, type Groups } from './groups.ts';
 import type { CodecKernels } from './kernels.ts';
-import { corrupt, type PayloadReader, type PayloadWriter } from './payload.ts';
+import { corrupt, PayloadWriter, type PayloadReader } from './payload.ts';
 import type { Levels, Maxima } from './quantize.ts';
 import {
-  inverseOf,
+  inversesOf,
   MAGNITUDE_MAX,
   MAGNITUDE_MIN,
   SCALE_BELOW_MAX,
   SCALE_TOP_MAX,
   SCALE_TOP_MIN,
   scaleExponent,
-  stepOf,
+  stepsOf,
+  type Scales,
 } from './scale.ts';
 import { decodeSymbols, encodeSymbols } from './symbols.ts';
 
@@ -44,16 +45,12 @@ export interface Quantized {
   readonly isPacked?: boolean;
 }
 
-/** Ranges of the groups: `range(top - below[group])`. */
-export interface Scales {
-  readonly top: number;
-  readonly below: Uint8Array;
-}
-
 /** Nothing for tensors that are not quantized: with NaN, an infinity, or a largest magnitude out of bounds. */
 export function scalesOf({ magnitudeBits }: Maxima): Scales | undefined {
   let greatest = 0;
-  for (const bits of magnitudeBits) greatest = Math.max(greatest, bits);
+  for (let group = 0; group < magnitudeBits.length; group++) {
+    greatest = Math.max(greatest, magnitudeBits[group] as number);
+  }
   const below = new Uint8Array(magnitudeBits.length);
   if (greatest === 0) return { top: 0, below };
   const magnitude = new Float32Array(Uint32Array.of(greatest).buffer)[0] as number;
@@ -61,22 +58,11 @@ export function scalesOf({ magnitudeBits }: Maxima): Scales | undefined {
   if (!(magnitude >= MAGNITUDE_MIN && magnitude <= MAGNITUDE_MAX)) return undefined;
   const top = scaleExponent(greatest);
   // A group of zeros has any scale; this one is certain to occur.
-  for (const [group, bits] of magnitudeBits.entries()) {
+  for (let group = 0; group < below.length; group++) {
+    const bits = magnitudeBits[group] as number;
     below[group] = bits === 0 ? 0 : Math.min(SCALE_BELOW_MAX, top - scaleExponent(bits));
   }
   return { top, below };
-}
-
-/** What `of` says of each group's range. */
-function perGroup(
-  { top, below }: Scales,
-  of: (exponent: number, levels: number) => number,
-  { levels }: Levels,
-): Float32Array {
-  const byOctaves = Float32Array.from({ length: SCALE_BELOW_MAX + 1 }, (_, octaves) => of(top - octaves, levels));
-  const values = new Float32Array(below.length);
-  for (let group = 0; group < values.length; group++) values[group] = byOctaves[below[group] as number] as number;
-  return values;
 }
 
 /** @returns nothing for tensors that only a lossless codec carries */
@@ -92,7 +78,7 @@ export function quantizeTensor(
     if (scales === undefined) return undefined;
     known = { signed: maxima.signed, scales };
     const levels = levelsOf(bits, maxima.signed);
-    return { ...levels, inverses: perGroup(scales, inverseOf, levels) };
+    return { ...levels, inverses: inversesOf(scales, levels) };
   });
   return known && stored && { bits, ...known, stored };
 }
@@ -106,21 +92,17 @@ export function writeQuantized(
 ): void {
   const groups = groupsOf(shape);
   if (entropy && isPacked) throw new RangeError('entropy coding takes one byte an element, not packed integers');
-  const coded = entropy
-    ? smaller(encodeSymbols(stored, neighboursOf(groups, bits, signed), kernels), groups, bits)
-    : undefined;
-  const below = entropy ? encodeSymbols(scales.below, NO_NEIGHBOURS, kernels) : scales.below;
-  const scalesCoded = below.length < scales.below.length;
-  const told = scalesCoded ? below : scales.below;
-  const flags =
-    (coded === undefined ? 0 : FLAG_ENTROPY) | (scalesCoded ? FLAG_SCALES_ENTROPY : 0) | (signed ? FLAG_SIGNED : 0);
-  writer.u8(bits).u8(flags).i16(scales.top).u32(0).u32(told.length).bytes(told);
-  writer.bytes(coded ?? (isPacked ? stored : kernels.packBits(stored, bits)));
+  const coded = entropy ? encodeSymbols(stored, neighboursOf(groups, bits, signed), kernels) : undefined;
+  const below = entropy ? encodeSymbols(scales.below, NO_NEIGHBOURS, kernels) : undefined;
+  // What does not pay is left out.
+  const isCoded = coded !== undefined && coded.length < packedBytes(groups.elements, bits);
+  const scalesCoded = below !== undefined && below.length < scales.below.length;
+  const flags = (isCoded ? FLAG_ENTROPY : 0) | (scalesCoded ? FLAG_SCALES_ENTROPY : 0) | (signed ? FLAG_SIGNED : 0);
+  const told = scalesCoded ? below : new PayloadWriter().bytes(scales.below);
+  writer.u8(bits).u8(flags).i16(scales.top).u32(0).u32(told.length).append(told);
+  if (isCoded) writer.append(coded);
+  else writer.bytes(isPacked ? stored : kernels.packBits(stored, bits));
 }
-
-/** Entropy coding that does not pay is left out. */
-const smaller = (coded: Uint8Array, { elements }: Groups, bits: number): Uint8Array | undefined =>
-  coded.length < packedBytes(elements, bits) ? coded : undefined;
 
 const packedBytes = (elements: number, bits: number): number => Math.ceil((elements * bits) / 8);
 
@@ -173,7 +155,7 @@ export function readIntegers(reader: PayloadReader, shape: readonly number[], ke
     (flags & FLAG_ENTROPY) === 0
       ? unpack(body, groups, bits, kernels)
       : decodeSymbols(body, groups.elements, neighboursOf(groups, bits, signed), kernels);
-  return { groups, levels, stored, steps: perGroup({ top, below }, stepOf, levels), outliers: replaced };
+  return { groups, levels, stored, steps: stepsOf({ top, below }, levels), outliers: replaced };
 }
 
 function unpack(body: Uint8Array, { elements }: Groups, bits: number, kernels: CodecKernels): Uint8Array {

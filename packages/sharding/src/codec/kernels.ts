@@ -2,19 +2,20 @@
  * The inner loops of the codecs as a port. `REFERENCE_KERNELS` is the plain meaning of each; accelerated ones (WebAssembly,
  * say) give the same bits, so what one side encodes with any of them the other decodes with any other.
  */
+import { joinFloats, splitFloats } from './float-parts.ts';
 import { packBits, unpackBits } from './pack.ts';
 import { dequantize, quantize } from './quantize.ts';
-import { countPairs, decodeRans, encodeRans, greatest } from './rans.ts';
+import { decodeRans, encodeRans } from './rans.ts';
 
 export interface CodecKernels {
   readonly quantize: typeof quantize;
   readonly dequantize: typeof dequantize;
   readonly packBits: typeof packBits;
   readonly unpackBits: typeof unpackBits;
-  readonly greatest: typeof greatest;
-  readonly countPairs: typeof countPairs;
   readonly encodeRans: typeof encodeRans;
   readonly decodeRans: typeof decodeRans;
+  readonly splitFloats: typeof splitFloats;
+  readonly joinFloats: typeof joinFloats;
 }
 
 export const REFERENCE_KERNELS: CodecKernels = {
@@ -22,8 +23,8 @@ export const REFERENCE_KERNELS: CodecKernels = {
   dequantize,
   packBits,
   unpackBits,
-  greatest,
-  countPairs,
   encodeRans,
   decodeRans,
+  splitFloats,
+  joinFloats,
 };

@@ -9,6 +9,12 @@ export const corrupt = (what: string): MeshError => new MeshError('BAD_FRAME', w
 
 export class PayloadWriter {
   readonly #parts: Uint8Array[] = [];
+  #length = 0;
+
+  /** Bytes written. */
+  get length(): number {
+    return this.#length;
+  }
 
   u8(value: number): this {
     return this.bytes(Uint8Array.of(value));
@@ -25,12 +31,19 @@ export class PayloadWriter {
   /** The caller leaves these bytes alone until `done`. */
   bytes(bytes: Uint8Array): this {
     this.#parts.push(bytes);
+    this.#length += bytes.length;
+    return this;
+  }
+
+  /** All that another one has written. */
+  append(other: PayloadWriter): this {
+    for (const part of other.#parts) this.bytes(part);
     return this;
   }
 
   /** Everything written, in memory of its own. */
   done(): Uint8Array {
-    const whole = new Uint8Array(this.#parts.reduce((sum, part) => sum + part.length, 0));
+    const whole = new Uint8Array(this.#length);
     let at = 0;
     for (const part of this.#parts) {
       whole.set(part, at);

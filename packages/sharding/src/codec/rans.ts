@@ -2,7 +2,9 @@
  * Range asymmetric numeral systems (Duda 2013), the plain reference: four interleaved states of 32 bits, renormalized by 16-bit
  * words, static frequencies per context. The context of a symbol follows from the symbol before it and the one above:
  *
- *   context(i) = contextOf[symbol(i - left) + symbol(i - up)]        missing neighbours count as `start`
+ *   around(i) = (symbol(i - left) + symbol(i - up) + shift) >> shift        missing neighbours count as `start`
+ *
+ * where shift is 1 for alphabets above 128 and 0 for others, so that it fits in a byte.
  *
  * Bytes: four u32 states, then u16 words in the order in which a decoder reads them. Symbol i uses state i mod 4. The
  * encoder begins with every state at 2^16, so a decoder must end there.
@@ -14,6 +16,8 @@ const LANES = 4;
 const STATE_MIN = 1 << 16;
 export const STATES_BYTES: number = 4 * LANES;
 const SLOT_MASK: number = FREQUENCY_SUM - 1;
+/** Values of `around`: any byte. */
+export const AROUNDS = 256;
 
 export interface Neighbours {
   readonly left: number;
@@ -24,58 +28,93 @@ export interface Neighbours {
 export interface SymbolModel extends Neighbours {
   /** Symbols are below this, at most 256. */
   readonly alphabet: number;
-  /** Context of each sum of two symbols, `2 * alphabet - 1` of them. */
+  /** Context of each value of `around`. */
   readonly contextOf: Uint8Array;
   /** `frequencies[context * alphabet + symbol]`; those of a context sum up to `FREQUENCY_SUM`. */
   readonly frequencies: Uint16Array;
 }
 
-/** The greatest symbol; 0 of none. */
-export function greatest(symbols: Uint8Array): number {
+/** What an encoder asks for on its way over the symbols. What it hands over is its own again when the call ends. */
+export interface Modelling {
+  /**
+   * Chooses ranges of `around`, each counted by itself.
+   * @param sampled how often each value of it was seen among some of the symbols
+   * @returns for each value its range
+   */
+  readonly rangesFor: (sampled: Uint32Array, alphabet: number) => Uint8Array;
+  /**
+   * @param counts how often each symbol occurs in each range: `counts[range * alphabet + symbol]`
+   * @returns frequencies in the same order; a symbol that occurs in a range has one, and those of a range sum up to `FREQUENCY_SUM`
+   */
+  readonly frequenciesFor: (counts: Uint32Array, alphabet: number) => Uint16Array;
+}
+
+export const aroundShift = (alphabet: number): number => (alphabet > 128 ? 1 : 0);
+
+/** The greatest value of `around`. */
+export const aroundMax = (alphabet: number): number => {
+  const shift = aroundShift(alphabet);
+  return (2 * (alphabet - 1) + shift) >> shift;
+};
+
+/** Symbols are sampled by sixteens, one of so many, so that there are some thousand at most. */
+export const SAMPLE_BLOCK = 16;
+const SAMPLED_MAX = 4096;
+export const sampleStep = (count: number): number => 1 + Math.floor(count / SAMPLED_MAX);
+/** Turns which sixteen of a step is taken, lest it be the same channels every time. */
+export const SAMPLE_TURN = 7919;
+
+/** @returns the code of the symbols under the frequencies asked for on the way */
+export function encodeRans(symbols: Uint8Array, neighbours: Neighbours, modelling: Modelling): Uint8Array {
+  const alphabet = Math.max(neighbours.start, greatest(symbols)) + 1;
+  const around = aroundsOf(symbols, alphabet, neighbours);
+  const rangeOf = modelling.rangesFor(sample(around), alphabet);
+  const counts = new Uint32Array((1 + (rangeOf.at(-1) ?? 0)) * alphabet);
+  const slots = new Uint16Array(symbols.length);
+  for (let i = 0; i < symbols.length; i++) {
+    const slot = (rangeOf[around[i] as number] as number) * alphabet + (symbols[i] as number);
+    slots[i] = slot;
+    counts[slot] = (counts[slot] as number) + 1;
+  }
+  return encodeSlots(slots, alphabet, modelling.frequenciesFor(counts, alphabet));
+}
+
+function greatest(symbols: Uint8Array): number {
   let most = 0;
   for (let i = 0; i < symbols.length; i++) most = Math.max(most, symbols[i] as number);
   return most;
 }
 
-/** How often each symbol follows each sum of neighbours, sums in rows of so many: `counts[(sum / sumsPerRow) * alphabet + symbol]`. */
-export interface PairCounts {
-  readonly counts: Uint32Array;
-  readonly alphabet: number;
-  /** 1, 2 or 4, for at most `PAIR_ROWS_MAX` rows: large alphabets would have more counters than symbols. */
-  readonly sumsPerRow: number;
-}
-
-const PAIR_ROWS_MAX = 128;
-
-export function pairCountsOf(alphabet: number): PairCounts {
-  const sums = 2 * alphabet - 1;
-  let sumsPerRow = 1;
-  while (sums > PAIR_ROWS_MAX * sumsPerRow) sumsPerRow *= 2;
-  return { counts: new Uint32Array(Math.ceil(sums / sumsPerRow) * alphabet), alphabet, sumsPerRow };
-}
-
-export function countPairs(symbols: Uint8Array, alphabet: number, { left, up, start }: Neighbours): PairCounts {
-  const pairs = pairCountsOf(alphabet);
-  const { counts, sumsPerRow } = pairs;
+function aroundsOf(symbols: Uint8Array, alphabet: number, { left, up, start }: Neighbours): Uint8Array {
+  const shift = aroundShift(alphabet);
+  const around = new Uint8Array(symbols.length);
   for (let i = 0; i < symbols.length; i++) {
     const sum = (i < left ? start : (symbols[i - left] as number)) + (i < up ? start : (symbols[i - up] as number));
-    const at = Math.floor(sum / sumsPerRow) * alphabet + (symbols[i] as number);
-    counts[at] = (counts[at] as number) + 1;
+    around[i] = (sum + shift) >> shift;
   }
-  return pairs;
+  return around;
 }
 
-/** @param symbols each has a frequency in its context */
-export function encodeRans(symbols: Uint8Array, model: SymbolModel): Uint8Array {
-  const { left, up, start, alphabet, contextOf, frequencies } = model;
-  const starts = startsOf(model);
+function sample(around: Uint8Array): Uint32Array {
+  const sampled = new Uint32Array(AROUNDS);
+  const step = sampleStep(around.length);
+  for (let turn = 0; turn * step * SAMPLE_BLOCK < around.length; turn++) {
+    const from = (turn * step + ((turn * SAMPLE_TURN) % step)) * SAMPLE_BLOCK;
+    for (let i = from; i < Math.min(from + SAMPLE_BLOCK, around.length); i++) {
+      sampled[around[i] as number] = (sampled[around[i] as number] as number) + 1;
+    }
+  }
+  return sampled;
+}
+
+function encodeSlots(slots: Uint16Array, alphabet: number, frequencies: Uint16Array): Uint8Array {
+  const starts = startsOf(alphabet, frequencies);
   const states = new Uint32Array(LANES).fill(STATE_MIN);
   // A symbol takes a word at most; they are written back to front.
-  const words = new Uint16Array(symbols.length);
+  const words = new Uint16Array(slots.length);
   let at = words.length;
-  for (let i = symbols.length - 1; i >= 0; i--) {
-    const sum = (i < left ? start : (symbols[i - left] as number)) + (i < up ? start : (symbols[i - up] as number));
-    const slot = (contextOf[sum] as number) * alphabet + (symbols[i] as number);
+  for (let i = slots.length - 1; i >= 0; i--) {
+    const slot = slots[i] as number;
     const frequency = frequencies[slot] as number;
     let state = states[i % LANES] as number;
     if (state >= frequency * 2 ** (32 - PROBABILITY_BITS)) {
@@ -96,7 +135,8 @@ export function decodeRans(bytes: Uint8Array, count: number, model: SymbolModel)
   const { left, up, start, alphabet, contextOf, frequencies } = model;
   if (bytes.length < STATES_BYTES || bytes.length % 2 !== 0) throw corrupt(`${bytes.length} bytes of entropy code`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const starts = startsOf(model);
+  const shift = aroundShift(alphabet);
+  const starts = startsOf(alphabet, frequencies);
   const symbolOf = symbolsBySlot(model);
   const states = new Uint32Array(LANES);
   for (let lane = 0; lane < LANES; lane++) states[lane] = view.getUint32(4 * lane, true);
@@ -104,7 +144,7 @@ export function decodeRans(bytes: Uint8Array, count: number, model: SymbolModel)
   let at = STATES_BYTES;
   for (let i = 0; i < count; i++) {
     const sum = (i < left ? start : (symbols[i - left] as number)) + (i < up ? start : (symbols[i - up] as number));
-    const context = contextOf[sum] as number;
+    const context = contextOf[(sum + shift) >> shift] as number;
     const state = states[i % LANES] as number;
     const slot = state & SLOT_MASK;
     const symbol = symbolOf[context * FREQUENCY_SUM + slot] as number;
@@ -124,7 +164,7 @@ export function decodeRans(bytes: Uint8Array, count: number, model: SymbolModel)
 }
 
 /** Where each symbol's slots begin. */
-function startsOf({ alphabet, frequencies }: SymbolModel): Uint16Array {
+function startsOf(alphabet: number, frequencies: Uint16Array): Uint16Array {
   const starts = new Uint16Array(frequencies.length);
   for (let i = 0; i < frequencies.length; i++) {
     starts[i] = i % alphabet === 0 ? 0 : (starts[i - 1] as number) + (frequencies[i - 1] as number);

@@ -3,6 +3,7 @@
  * magnitude: `range(e) = 2^(e / 4)`. So a scale takes a byte, and multiplying by it needs no division: steps and their
  * inverses are one of four constants times a power of two, the same bits on every device.
  */
+import type { Levels } from './quantize.ts';
 
 /** Lossy codecs carry tensors whose largest magnitude lies in here; products with steps are then never denormal. */
 export const MAGNITUDE_MIN: number = 2 ** -60;
@@ -36,4 +37,37 @@ export function stepOf(exponent: number, levels: number): number {
 /** What turns a value into units. */
 export function inverseOf(exponent: number, levels: number): number {
   return Math.fround(levels / (QUARTERS[exponent & 3] as number)) * 2 ** -(exponent >> 2);
+}
+
+/** Ranges of the groups: `range(top - below[group])`. */
+export interface Scales {
+  readonly top: number;
+  readonly below: Uint8Array;
+}
+
+/** `stepOf` of each group. */
+export const stepsOf = (scales: Scales, { levels }: Levels): Float32Array =>
+  shifted(
+    scales,
+    [0, 1, 2, 3].map((quarter) => stepOf(quarter, levels)),
+    1,
+  );
+
+/** `inverseOf` of each group. */
+export const inversesOf = (scales: Scales, { levels }: Levels): Float32Array =>
+  shifted(
+    scales,
+    [0, 1, 2, 3].map((quarter) => inverseOf(quarter, levels)),
+    -1,
+  );
+
+/** The constant of each group's quarter, times two to the power of its octave, or of that negated; by its exponent's bits, for powers are slow. */
+function shifted({ top, below }: Scales, constants: readonly number[], sign: 1 | -1): Float32Array {
+  const constantBits = new Int32Array(Float32Array.from(constants).buffer);
+  const values = new Int32Array(below.length);
+  for (let group = 0; group < values.length; group++) {
+    const exponent = top - (below[group] as number);
+    values[group] = (constantBits[exponent & 3] as number) + ((sign * (exponent >> 2)) << 23);
+  }
+  return new Float32Array(values.buffer);
 }

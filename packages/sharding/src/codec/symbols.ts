@@ -3,34 +3,48 @@
  *
  *   [ u8 alphabet - 1 ][ u8 contexts ][ u16 table bytes ][ table ][ states and words, see rans.ts ]
  *
- * The table holds, as bits, where contexts after the first begin (Elias gamma of the differences of sums), then each context's
- * weights (frequencies.ts).
+ * The table holds, as bits, where contexts after the first begin (Elias gamma of the differences of `around`), then each
+ * context's weights (frequencies.ts).
  */
 import { BitReader, BitWriter } from './bits.ts';
-import { chooseContexts, contextBySum, contextFrequencies, CONTEXTS_MAX } from './contexts.ts';
-import { readWeights, weightsOf, writeWeights } from './frequencies.ts';
+import { CONTEXTS_MAX, joinRanges, rangeBegins, rangeByAround } from './contexts.ts';
+import { frequenciesOf, readWeights, weightsOf, writeWeights } from './frequencies.ts';
 import type { CodecKernels } from './kernels.ts';
 import { corrupt, PayloadReader, PayloadWriter } from './payload.ts';
-import type { Neighbours } from './rans.ts';
+import { aroundMax, type Neighbours } from './rans.ts';
 
-export function encodeSymbols(symbols: Uint8Array, neighbours: Neighbours, kernels: CodecKernels): Uint8Array {
-  const alphabet = Math.max(neighbours.start, kernels.greatest(symbols)) + 1;
-  const contexts = chooseContexts(kernels.countPairs(symbols, alphabet, neighbours));
-  const [, ...begins] = contexts.map(({ begin }) => begin);
-  const weights = contexts.map(({ counts }) => weightsOf(counts));
-  const contextOf = contextBySum(begins, alphabet);
-  const bits = new BitWriter();
-  for (const [i, begin] of begins.entries()) bits.gamma(begin - (begins[i - 1] ?? 0));
-  for (const own of weights) writeWeights(bits, own);
-  const table = bits.done();
-  const frequencies = contextFrequencies(weights, alphabet);
-  return new PayloadWriter()
-    .u8(alphabet - 1)
-    .u8(weights.length)
-    .i16(table.length)
-    .bytes(table)
-    .bytes(kernels.encodeRans(symbols, { ...neighbours, alphabet, contextOf, frequencies }))
-    .done();
+export function encodeSymbols(symbols: Uint8Array, neighbours: Neighbours, kernels: CodecKernels): PayloadWriter {
+  const writer = new PayloadWriter();
+  let begins: readonly number[] = [];
+  const code = kernels.encodeRans(symbols, neighbours, {
+    rangesFor: (sampled, alphabet) => {
+      begins = rangeBegins(sampled, symbols.length, alphabet);
+      return rangeByAround(begins);
+    },
+    frequenciesFor: (counts, alphabet) => {
+      const contexts = joinRanges(counts, alphabet);
+      const weights = contexts.map((context) => weightsOf(context.counts));
+      const bits = new BitWriter();
+      const contextBegins = contexts.map(({ range }) => begins[range] as number);
+      for (let i = 1; i < contexts.length; i++)
+        bits.gamma((contextBegins[i] as number) - (contextBegins[i - 1] as number));
+      for (const own of weights) writeWeights(bits, own);
+      const table = bits.done();
+      writer
+        .u8(alphabet - 1)
+        .u8(contexts.length)
+        .i16(table.length)
+        .bytes(table);
+      const frequencies = new Uint16Array(counts.length);
+      for (const [i, { range }] of contexts.entries()) {
+        const own = frequenciesOf(weights[i] as Uint16Array);
+        const end = contexts[i + 1]?.range ?? begins.length;
+        for (let same = range; same < end; same++) frequencies.set(own, same * alphabet);
+      }
+      return frequencies;
+    },
+  });
+  return writer.bytes(code);
 }
 
 /**
@@ -49,15 +63,17 @@ export function decodeSymbols(
   if (contexts < 1 || contexts > CONTEXTS_MAX) throw corrupt(`${contexts} contexts, limit 1 to ${CONTEXTS_MAX}`);
   if (neighbours.start >= alphabet) throw corrupt(`alphabet of ${alphabet} lacks symbol ${neighbours.start}`);
   const bits = new BitReader(reader.bytes(reader.i16() & 0xffff));
-  const begins: number[] = [];
-  for (let context = 1; context < contexts; context++) {
+  const begins = [0];
+  while (begins.length < contexts) {
     const begin = (begins.at(-1) ?? 0) + bits.gamma();
-    if (begin > 2 * alphabet - 2) throw corrupt(`context begins at ${begin}, limit ${2 * alphabet - 2}`);
+    if (begin > aroundMax(alphabet)) throw corrupt(`context begins at ${begin}, limit ${aroundMax(alphabet)}`);
     begins.push(begin);
   }
-  const weights = Array.from({ length: contexts }, () => readWeights(bits, alphabet));
+  const frequencies = new Uint16Array(contexts * alphabet);
+  for (let context = 0; context < contexts; context++) {
+    frequencies.set(frequenciesOf(readWeights(bits, alphabet)), context * alphabet);
+  }
   bits.end();
-  const contextOf = contextBySum(begins, alphabet);
-  const frequencies = contextFrequencies(weights, alphabet);
+  const contextOf = rangeByAround(begins);
   return kernels.decodeRans(reader.rest(), count, { ...neighbours, alphabet, contextOf, frequencies });
 }
