@@ -1,32 +1,40 @@
 /** The whole table of codecs, models and cuts as a page. */
 import type { CutCases } from './codec-measure.ts';
+import type { Subject } from './codec-subjects.ts';
 
-export function codecTables(all: readonly CutCases[]): string {
-  const models = [...new Set(all.map(({ model }) => model))];
-  const sections = models.map((model) => {
-    const cuts = all.filter((cut) => cut.model === model);
-    const rows = cuts.flatMap(({ position, crossing, cases }) =>
-      cases.map(({ codec, bytesRatio, relativeL2, top1, f32Bytes, encodeMs, decodeMs }, i) =>
-        [
-          i === 0 ? `${position}: ${crossing}` : '',
-          codec,
-          bytesRatio.toFixed(3),
-          relativeL2.toExponential(1),
-          `${(100 * top1).toFixed(1)} %`,
-          (f32Bytes / 1000 / (encodeMs + decodeMs)).toFixed(0),
-        ].join(' | '),
-      ),
-    );
-    return [
-      `## ${model}`,
-      '',
-      '| cut before layer: what crosses | codec | bytes / f32 | relative L2 | top-1 agreement | MB/s |',
-      '|---|---|---:|---:|---:|---:|',
-      ...rows.map((row) => `| ${row} |`),
-    ].join('\n');
+const HEAD = `# Codecs, cut by cut
+
+Written by \`npm run bench -- codec --full\`: at every legal cut of the sample models, the bytes of each codec over those of float32, and
+what it does to the model's output: relative L2 against float32, and in bold in how many rows the largest output is another
+one, if in any. How fast codecs are: [performance](performance.md).`;
+
+/** Of one model. */
+export interface CodecTable {
+  readonly subject: Subject;
+  readonly cuts: readonly CutCases[];
+}
+
+export function codecTables(tables: readonly CodecTable[]): string {
+  return `${[HEAD, ...tables.map(section)].join('\n\n')}\n`;
+}
+
+function section({ subject: { name, asked }, cuts }: CodecTable): string {
+  const codecs = cuts[0]?.cases.map(({ codec }) => codec) ?? [];
+  const rows = cuts.map(({ position, crossing, cases }) => {
+    const cells = cases.map(({ bytesRatio, relativeL2, top1 }) => {
+      const error = relativeL2 === 0 ? '0' : relativeL2.toExponential(0);
+      return `${bytesRatio.toFixed(3)} ${error}${top1 === 1 ? '' : ` **${(100 * (1 - top1)).toFixed(1)} %**`}`;
+    });
+    return `| ${[position, crossing, ...cells].join(' | ')} |`;
   });
-  const head =
-    '# Codecs, cut by cut\n\nWritten by `npm run bench -- codec --full`. Relative L2 and top-1 agreement are at the output, against f32; MB/s of' +
-    ' f32 encoded and decoded by one thread, WebAssembly.';
-  return `${[head, ...sections].join('\n\n')}\n`;
+  const head = ['before layer', 'what crosses', ...codecs];
+  return [
+    `## ${name}`,
+    '',
+    `${cuts.length} cuts; ${asked}.`,
+    '',
+    `| ${head.join(' | ')} |`,
+    `|---:|---|${codecs.map(() => '---|').join('')}`,
+    ...rows,
+  ].join('\n');
 }

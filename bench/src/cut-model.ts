@@ -10,8 +10,16 @@ export interface CutModel {
   readonly chain: ModelChain;
   /** Positions of the legal cuts between the model's ends. */
   readonly positions: readonly number[];
-  /** Runs layers `[start, end)` for each of the inputs; tensors go by canonical names, what only passes through included. */
+  /** Runs layers `[start, end)` for each of the inputs. */
   run(start: number, end: number, inputs: readonly NamedTensors[]): Promise<NamedTensors[]>;
+  /** Makes layers `[start, end)` ready to run more than once. */
+  load(start: number, end: number): Promise<LoadedLayers>;
+}
+
+export interface LoadedLayers {
+  /** Tensors go by canonical names, what only passes through included. */
+  run(inputs: readonly NamedTensors[]): Promise<NamedTensors[]>;
+  unload(): Promise<void>;
 }
 
 export async function startExecutor(): Promise<TfjsExecutor> {
@@ -31,34 +39,48 @@ export async function loadCutModel(executor: TfjsExecutor, versionDir: string): 
   const chain = modelChain(JSON.parse(await readFile(join(versionDir, 'model.json'), 'utf8')));
   const files = await Promise.all(chain.model.weightFiles.map((path) => readFile(join(versionDir, path))));
   const weights = Buffer.concat(files);
+  const load = async (start: number, end: number): Promise<LoadedLayers> => {
+    const stage = sliceModel(chain.model, chain.graph, { start, end });
+    const own = Buffer.concat(stage.weightRanges.map(({ offset, bytes }) => weights.subarray(offset, offset + bytes)));
+    const id = `${start}-${end}`;
+    await executor.load({
+      id,
+      format: stage.format,
+      topology: new TextEncoder().encode(JSON.stringify(stage.modelJson)),
+      weights: Uint8Array.from(own),
+      signatures: { [DEFAULT_SIGNATURE]: stageSignature(stage) },
+    });
+    const pick = (tensors: NamedTensors, names: readonly string[]): [string, NamedTensors[string]][] =>
+      names.flatMap((name) => {
+        const tensor = tensors[name];
+        return tensor === undefined ? [] : [[name, tensor]];
+      });
+    return {
+      async run(inputs) {
+        const results: NamedTensors[] = [];
+        for (const tensors of inputs) {
+          const arriving = Object.fromEntries(
+            pick(
+              tensors,
+              stage.inputs.map(({ tensor }) => tensor),
+            ),
+          );
+          const { outputs } = await executor.run(id, DEFAULT_SIGNATURE, arriving);
+          results.push({ ...Object.fromEntries(pick(tensors, stage.passThrough)), ...outputs });
+        }
+        return results;
+      },
+      unload: () => executor.unload(id),
+    };
+  };
   return {
     chain,
     positions: chain.cuts.slice(1, -1).flatMap((cut) => (cut.forbidden === null ? [cut.position] : [])),
+    load,
     async run(start, end, inputs) {
-      const stage = sliceModel(chain.model, chain.graph, { start, end });
-      const own = Buffer.concat(
-        stage.weightRanges.map(({ offset, bytes }) => weights.subarray(offset, offset + bytes)),
-      );
-      const id = `${start}-${end}`;
-      await executor.load({
-        id,
-        format: stage.format,
-        topology: new TextEncoder().encode(JSON.stringify(stage.modelJson)),
-        weights: Uint8Array.from(own),
-        signatures: { [DEFAULT_SIGNATURE]: stageSignature(stage) },
-      });
-      const results: NamedTensors[] = [];
-      for (const tensors of inputs) {
-        const pick = (names: readonly string[]): [string, NamedTensors[string]][] =>
-          names.flatMap((name) => {
-            const tensor = tensors[name];
-            return tensor === undefined ? [] : [[name, tensor]];
-          });
-        const arriving = Object.fromEntries(pick(stage.inputs.map(({ tensor }) => tensor)));
-        const { outputs } = await executor.run(id, DEFAULT_SIGNATURE, arriving);
-        results.push({ ...Object.fromEntries(pick(stage.passThrough)), ...outputs });
-      }
-      await executor.unload(id);
+      const layers = await load(start, end);
+      const results = await layers.run(inputs);
+      await layers.unload();
       return results;
     },
   };
