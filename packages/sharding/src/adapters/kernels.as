@@ -203,30 +203,46 @@ function aroundOf(left: usize, up: usize, shift: u32): u32 {
 }
 
 /**
- * The slot of each symbol, `rows[around] + symbol`, and how often each occurs. Two counters take turns, for counting the same
- * thing twice in a row is slow: `counts` has room for both, of `size` each, and the sum is left in the first.
+ * The slot of each symbol, `range * alphabet + symbol`, and how often each occurs. Two counters take turns, for counting the same
+ * thing twice in a row is slow: `counts` has room for both, of `size` each, and the sum is left in the first. Writes whole 16
+ * slots.
  * @param symbols with `up` symbols of the start before it
+ * @param begins a byte for each range after the first: the value of `around` at which it begins
  */
-export function slotSymbols(symbols: usize, count: u32, left: u32, up: u32, shift: u32, rows: usize, slots: usize, counts: usize, size: u32): void {
+export function slotSymbols(symbols: usize, count: u32, left: u32, up: u32, alphabet: u32, shift: u32, begins: usize, ranges: u32, slots: usize, counts: usize, size: u32): void {
   const others = counts + 4 * size;
   memory.fill(counts, 0, 8 * size);
-  const end = symbols + count;
-  let before = symbols - left;
-  let above = symbols - up;
-  for (; symbols + 2 <= end; symbols += 2, before += 2, above += 2, slots += 4) {
-    const first = load<u32>(rows + 4 * aroundOf(before, above, shift)) + <u32>load<u8>(symbols);
-    store<u16>(slots, first);
-    store<u32>(counts + 4 * first, load<u32>(counts + 4 * first) + 1);
-    const second = load<u32>(rows + 4 * aroundOf(before + 1, above + 1, shift)) + <u32>load<u8>(symbols + 1);
-    store<u16>(slots + 2, second);
-    store<u32>(others + 4 * second, load<u32>(others + 4 * second) + 1);
-  }
-  if (symbols < end) {
-    const slot = load<u32>(rows + 4 * aroundOf(before, above, shift)) + <u32>load<u8>(symbols);
-    store<u16>(slots, slot);
-    store<u32>(counts + 4 * slot, load<u32>(counts + 4 * slot) + 1);
+  const row = i16x8.splat(<i16>alphabet);
+  const beginsEnd = begins + ranges - 1;
+  const end = slots + 2 * count;
+  while (slots < end) {
+    const before = v128.load(symbols - left);
+    const above = v128.load(symbols - up);
+    const around = shift == 0 ? i8x16.add(before, above) : i8x16.avgr_u(before, above);
+    let range = i8x16.splat(0);
+    for (let begin = begins; begin < beginsEnd; begin++) range = i8x16.sub(range, i8x16.ge_u(around, v128.load8_splat(begin)));
+    const own = v128.load(symbols);
+    v128.store(slots, i16x8.add(i16x8.mul(i16x8.extend_low_i8x16_u(range), row), i16x8.extend_low_i8x16_u(own)));
+    v128.store(slots, i16x8.add(i16x8.mul(i16x8.extend_high_i8x16_u(range), row), i16x8.extend_high_i8x16_u(own)), 16);
+    symbols += 16;
+    const blockEnd = min(slots + 32, end);
+    for (; slots + 4 <= blockEnd; slots += 4) {
+      countSlot(slots, counts);
+      countSlot(slots + 2, others);
+    }
+    if (slots < blockEnd) {
+      countSlot(slots, counts);
+      slots += 2;
+    }
   }
   for (let i: u32 = 0; i < size; i++) store<u32>(counts + 4 * i, load<u32>(counts + 4 * i) + load<u32>(others + 4 * i));
+}
+
+// @ts-ignore: decorator
+@inline
+function countSlot(slot: usize, counts: usize): void {
+  const at = counts + 4 * <usize>load<u16>(slot);
+  store<u32>(at, load<u32>(at) + 1);
 }
 
 /** Per slot 16 bytes: the inverse of its frequency, its start, its frequency. */

@@ -44,8 +44,10 @@ interface Exports {
     count: number,
     left: number,
     up: number,
+    alphabet: number,
     shift: number,
-    rows: number,
+    begins: number,
+    ranges: number,
     slots: number,
     counts: number,
     size: number,
@@ -176,16 +178,16 @@ function wasmKernels(wasm: Exports): CodecKernels {
       const alphabet = Math.max(neighbours.start, wasm.greatest(from + up, count)) + 1;
       const shift = aroundShift(alphabet);
       wasm.sampleArounds(from + up, count, left, up, shift, sampleStep(count), SAMPLE_TURN, sampled);
-      const rangeOf = rangesFor(wordsAt(sampled, AROUNDS), alphabet);
-      const entries = (1 + (rangeOf.at(-1) ?? 0)) * alphabet;
-      const [rows = 0, counts = 0, table = 0] = placeFrom(
+      const ranges = rangesFor(wordsAt(sampled, AROUNDS), alphabet);
+      const entries = ranges.length * alphabet;
+      const [begins = 0, counts = 0, table = 0] = placeFrom(
         rest,
-        4 * AROUNDS,
+        ranges.length,
         2 * 4 * entries,
         ENCODER_ENTRY_BYTES * entries,
       );
-      placeRows(rows, rangeOf, alphabet, 0);
-      wasm.slotSymbols(from + up, count, left, up, shift, rows, slots, counts, entries);
+      bytesAt(begins, ranges.length).set(ranges);
+      wasm.slotSymbols(from + up, count, left, up, alphabet, shift, begins + 1, ranges.length, slots, counts, entries);
       const frequencies = frequenciesFor(wordsAt(counts, entries), alphabet);
       new Uint16Array(wasm.memory.buffer, counts, entries).set(frequencies);
       wasm.prepareEncoder(counts, entries, alphabet, table);
@@ -208,7 +210,10 @@ function wasmKernels(wasm: Exports): CodecKernels {
       bytesAt(from, bytes.length).set(bytes);
       bytesAt(to, up).fill(start);
       new Uint16Array(wasm.memory.buffer, told, frequencies.length).set(frequencies);
-      placeRows(rows, contextOf, rowBytes, table);
+      const rowAt = wordsAt(rows, AROUNDS);
+      for (let around = 0; around < AROUNDS; around++) {
+        rowAt[around] = table + (contextOf[around] as number) * rowBytes;
+      }
       wasm.prepareDecoder(told, frequencies.length, alphabet, table);
       const status = wasm.decodeRans(from, bytes.length, count, left, up, aroundShift(alphabet), rows, to + up);
       if (status !== 0) throw corrupt(`${bytes.length} bytes of entropy code ${STATUSES[status]} its ${count} symbols`);
@@ -241,12 +246,6 @@ function wasmKernels(wasm: Exports): CodecKernels {
       return floatsAt(to, count).slice();
     },
   };
-
-  /** Where in a table the row of each value of `around` begins. */
-  function placeRows(at: number, rowOf: Uint8Array, rowSize: number, table: number): void {
-    const rows = wordsAt(at, rowOf.length);
-    for (let around = 0; around < rowOf.length; around++) rows[around] = table + (rowOf[around] as number) * rowSize;
-  }
 }
 
 const STATUSES = ['', 'end before', 'do not end with', 'do not end in the initial state after'];

@@ -3,7 +3,6 @@
  * each with frequencies of its own. More ranges predict better but cost a table each, and time; so finer ranges are counted
  * first, and neighbouring ones joined while that saves bits.
  */
-import { AROUNDS } from './rans.ts';
 
 export const CONTEXTS_MAX = 8;
 /** Ranges that are counted: symbols that each should hold at least, how often each of the alphabet; and their greatest number. */
@@ -95,10 +94,3 @@ function lossAt(contexts: readonly Context[], at: number): number {
 /** `n * log2(n)` of small counts: most counts are, and logarithms are slow. */
 const WEIGHED_LOGS: Float64Array = Float64Array.from({ length: 4096 }, (_, n) => (n === 0 ? 0 : n * Math.log2(n)));
 const weighedLog = (n: number): number => (n < 4096 ? (WEIGHED_LOGS[n] as number) : n * Math.log2(n));
-
-/** The range of each value of `around`, given where ranges begin; the first begins at 0. */
-export function rangeByAround(begins: readonly number[]): Uint8Array {
-  const ranges = new Uint8Array(AROUNDS);
-  for (const [range, begin] of begins.entries()) ranges.fill(range, begin);
-  return ranges;
-}

@@ -39,9 +39,9 @@ export interface Modelling {
   /**
    * Chooses ranges of `around`, each counted by itself.
    * @param sampled how often each value of it was seen among some of the symbols
-   * @returns for each value its range
+   * @returns where they begin, ascending, the first at 0
    */
-  readonly rangesFor: (sampled: Uint32Array, alphabet: number) => Uint8Array;
+  readonly rangesFor: (sampled: Uint32Array, alphabet: number) => readonly number[];
   /**
    * @param counts how often each symbol occurs in each range: `counts[range * alphabet + symbol]`
    * @returns frequencies in the same order; a symbol that occurs in a range has one, and those of a range sum up to `FREQUENCY_SUM`
@@ -57,6 +57,13 @@ export const aroundMax = (alphabet: number): number => {
   return (2 * (alphabet - 1) + shift) >> shift;
 };
 
+/** The range of each value of `around`, given where ranges begin; the first begins at 0. */
+export function rangeByAround(begins: readonly number[]): Uint8Array {
+  const ranges = new Uint8Array(AROUNDS);
+  for (const [range, begin] of begins.entries()) ranges.fill(range, begin);
+  return ranges;
+}
+
 /** Symbols are sampled by sixteens, one of so many, so that there are some thousand at most. */
 export const SAMPLE_BLOCK = 16;
 const SAMPLED_MAX = 4096;
@@ -68,8 +75,9 @@ export const SAMPLE_TURN = 7919;
 export function encodeRans(symbols: Uint8Array, neighbours: Neighbours, modelling: Modelling): Uint8Array {
   const alphabet = Math.max(neighbours.start, greatest(symbols)) + 1;
   const around = aroundsOf(symbols, alphabet, neighbours);
-  const rangeOf = modelling.rangesFor(sample(around), alphabet);
-  const counts = new Uint32Array((1 + (rangeOf.at(-1) ?? 0)) * alphabet);
+  const begins = modelling.rangesFor(sample(around), alphabet);
+  const rangeOf = rangeByAround(begins);
+  const counts = new Uint32Array(begins.length * alphabet);
   const slots = new Uint16Array(symbols.length);
   for (let i = 0; i < symbols.length; i++) {
     const slot = (rangeOf[around[i] as number] as number) * alphabet + (symbols[i] as number);

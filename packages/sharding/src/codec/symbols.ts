@@ -7,11 +7,11 @@
  * context's weights (frequencies.ts).
  */
 import { BitReader, BitWriter } from './bits.ts';
-import { CONTEXTS_MAX, joinRanges, rangeBegins, rangeByAround } from './contexts.ts';
+import { CONTEXTS_MAX, joinRanges, rangeBegins } from './contexts.ts';
 import { frequenciesOf, readWeights, weightsOf, writeWeights } from './frequencies.ts';
 import type { CodecKernels } from './kernels.ts';
 import { corrupt, PayloadReader, PayloadWriter } from './payload.ts';
-import { aroundMax, type Neighbours } from './rans.ts';
+import { aroundMax, rangeByAround, type Neighbours } from './rans.ts';
 
 export function encodeSymbols(symbols: Uint8Array, neighbours: Neighbours, kernels: CodecKernels): PayloadWriter {
   const writer = new PayloadWriter();
@@ -19,7 +19,7 @@ export function encodeSymbols(symbols: Uint8Array, neighbours: Neighbours, kerne
   const code = kernels.encodeRans(symbols, neighbours, {
     rangesFor: (sampled, alphabet) => {
       begins = rangeBegins(sampled, symbols.length, alphabet);
-      return rangeByAround(begins);
+      return begins;
     },
     frequenciesFor: (counts, alphabet) => {
       const contexts = joinRanges(counts, alphabet);
