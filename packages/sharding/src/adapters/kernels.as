@@ -445,8 +445,12 @@ function ifZero(words: v128, exponents: v128): v128 {
   return v128.and(words, i32x4.eq(exponents, i32x4.splat(0)));
 }
 
-/** Rests of `bits` bits in a row, of `sparse` values only those that are not zero; returns where they end. There is room for 8 bytes more. */
+/**
+ * Rests of `bits` bits in a row, of `sparse` values only those that are not zero; returns where they end. There is room for
+ * whole 16 rests.
+ */
 export function packRests(values: usize, count: u32, bits: u32, sparse: bool, rests: usize): usize {
+  if (bits == 24 && !sparse) return packWholeRests(values, count, rests);
   const dense = <u32>!sparse;
   const unsaid = 24 - bits;
   let pending: u64 = 0;
@@ -470,6 +474,17 @@ export function packRests(values: usize, count: u32, bits: u32, sparse: bool, re
   }
   store<u64>(rests, pending);
   return rests + ((fill + 7) >>> 3);
+}
+
+/** All values have a rest, of three bytes. */
+function packWholeRests(values: usize, count: u32, rests: usize): usize {
+  const end = rests + 3 * count;
+  for (; rests < end; rests += 12, values += 16) {
+    const words = v128.load(values);
+    const turned = v128.or(i32x4.shl(words, 1), i32x4.shr_u(words, 31));
+    v128.store(rests, i8x16.shuffle(turned, turned, 0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 12, 13, 14, 15));
+  }
+  return end;
 }
 
 // @ts-ignore: decorator
@@ -503,8 +518,9 @@ export function countNonZero(bytes: usize, count: u32): u32 {
   return found;
 }
 
-/** @param rests with room for 4 bytes behind them */
+/** @param rests with room for 16 bytes behind them, `values` for whole 16 */
 export function joinRests(exponents: usize, count: u32, base: u32, bits: u32, sparse: bool, rests: usize, values: usize): void {
+  if (bits == 24 && !sparse) return joinWholeRests(exponents, count, base, rests, values);
   const dense = <u32>!sparse;
   const unsaid = 24 - bits;
   const mask: u32 = (1 << bits) - 1;
@@ -519,4 +535,25 @@ export function joinRests(exponents: usize, count: u32, base: u32, bits: u32, sp
     const exponent = told + (base & (0 - isNormal));
     store<u32>(values, rotr((exponent << 24) | (rest << unsaid), 1));
   }
+}
+
+function joinWholeRests(exponents: usize, count: u32, base: u32, rests: usize, values: usize): void {
+  const bases = i8x16.splat(<i8>base);
+  const zeros = i8x16.splat(0);
+  const end = exponents + count;
+  for (; exponents < end; exponents += 16, rests += 48, values += 64) {
+    const told = v128.load(exponents);
+    const own = i8x16.add(told, v128.and(bases, i8x16.ne(told, zeros)));
+    const a = v128.load(rests), b = v128.load(rests, 12), c = v128.load(rests, 24), d = v128.load(rests, 36);
+    v128.store(values, turnBack(i8x16.shuffle(a, own, 0, 1, 2, 16, 3, 4, 5, 17, 6, 7, 8, 18, 9, 10, 11, 19)));
+    v128.store(values, turnBack(i8x16.shuffle(b, own, 0, 1, 2, 20, 3, 4, 5, 21, 6, 7, 8, 22, 9, 10, 11, 23)), 16);
+    v128.store(values, turnBack(i8x16.shuffle(c, own, 0, 1, 2, 24, 3, 4, 5, 25, 6, 7, 8, 26, 9, 10, 11, 27)), 32);
+    v128.store(values, turnBack(i8x16.shuffle(d, own, 0, 1, 2, 28, 3, 4, 5, 29, 6, 7, 8, 30, 9, 10, 11, 31)), 48);
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function turnBack(words: v128): v128 {
+  return v128.or(i32x4.shr_u(words, 1), i32x4.shl(words, 31));
 }

@@ -227,7 +227,8 @@ function wasmKernels(wasm: Exports): CodecKernels {
       bytesAt(from + 4 * count, SLACK_BYTES).fill(0);
       const found = wasm.splitExponents(from, count, exponents);
       const form = { signed: (found & 1) !== 0, sparse: (found & 2) === 0 };
-      const end = wasm.packRests(from, count, restBits(form), form.sparse, rests);
+      const leavesOut = form.sparse && wasm.countNonZero(exponents, count) < count;
+      const end = wasm.packRests(from, count, restBits(form), leavesOut, rests);
       const least = wasm.baseOf(exponents, count);
       const base = least === 255 ? 0 : least;
       wasm.lower(exponents, count, base);
@@ -240,9 +241,10 @@ function wasmKernels(wasm: Exports): CodecKernels {
       const [from = 0, noise = 0, to = 0] = place(count, rests.length, 4 * count);
       bytesAt(from, count).set(exponents);
       bytesAt(from + count, 16).fill(0);
-      checkRests(rests, form.sparse ? wasm.countNonZero(from, count) : count, form);
+      const told = form.sparse ? wasm.countNonZero(from, count) : count;
+      checkRests(rests, told, form);
       bytesAt(noise, rests.length).set(rests);
-      wasm.joinRests(from, count, base, restBits(form), form.sparse, noise, to);
+      wasm.joinRests(from, count, base, restBits(form), told < count, noise, to);
       return floatsAt(to, count).slice();
     },
   };
