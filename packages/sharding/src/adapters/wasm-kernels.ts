@@ -1,5 +1,5 @@
 /**
- * The codecs' inner loops in WebAssembly with SIMD: `kernels.as`, driven. One instance has one memory, into which a call copies what
+ * The codecs' inner loops in WebAssembly with SIMD: `kernels/`, driven. One instance has one memory, into which a call copies what
  * it needs; it grows to the largest tensor and is given back with the instance.
  */
 import { FREQUENCY_SUM } from '../codec/frequencies.ts';
@@ -10,7 +10,7 @@ import { corrupt } from '../codec/payload.ts';
 import { AROUNDS, aroundShift, sampleStep, SAMPLE_TURN, STATES_BYTES, type Neighbours } from '../codec/rans.ts';
 import { KERNELS_WASM } from './kernels-wasm.ts';
 
-/** What `kernels.as` exports. Pointers are bytes from the memory's start. */
+/** What `kernels/` exports. Pointers are bytes from the memory's start. */
 interface Exports {
   readonly memory: WebAssembly.Memory;
   memoryBase(): number;
