@@ -4,8 +4,6 @@ import { extractNsfwModel, prepareSampleModels, sentenceInputs, wholeHeldOutDigi
 import { loadCutModel, startExecutor, type CutModel } from './cut-model.ts';
 
 export const DIGITS_PER_REQUEST = 100;
-/** So many photographs in a run of all cuts, where each costs many minutes. */
-const PHOTOS_OF_FULL = 2;
 export const SENTENCES = [
   'How old are you?',
   'What is your age?',
@@ -38,6 +36,14 @@ export interface Subjects {
   readonly onPhotos: readonly Subject[];
 }
 
+interface PhotoPlan {
+  readonly side: number;
+  /** Cuts of a run that is not full. */
+  readonly sampled: number;
+  /** Photographs of one that is, where each costs many minutes. */
+  readonly photosOfFull: number;
+}
+
 /**
  * @param folder for models that are made or unpacked
  * @param photos by the length of their sides
@@ -56,9 +62,9 @@ export async function openSubjects(
     const every = full ? 1 : Math.ceil(positions.length / sampled);
     return positions.filter((_, i) => i % every === every >> 1);
   };
-  const photoSubject = async (name: string, path: string | undefined, side: number, sampled: number) => {
+  const photoSubject = async (name: string, path: string | undefined, { side, sampled, photosOfFull }: PhotoPlan) => {
     const model = await load(path);
-    const asked = (photos.get(side) ?? []).slice(0, full ? PHOTOS_OF_FULL : undefined);
+    const asked = (photos.get(side) ?? []).slice(0, full ? photosOfFull : undefined);
     const inputs = asInputs(model, asked);
     return {
       name,
@@ -91,8 +97,8 @@ export async function openSubjects(
       positions: cuts(encoder, 8),
     },
     onPhotos: [
-      await photoSubject('mobilenet_v2', prepared.get('mobilenet_v2'), 224, 12),
-      await photoSubject('inception_v3', inception.path, 299, 6),
+      await photoSubject('mobilenet_v2', prepared.get('mobilenet_v2'), { side: 224, sampled: 12, photosOfFull: 2 }),
+      await photoSubject('inception_v3', inception.path, { side: 299, sampled: 6, photosOfFull: 1 }),
     ],
   };
 }

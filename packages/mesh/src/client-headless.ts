@@ -1,5 +1,6 @@
 /** `@shoal/mesh/client` under Node.js. */
 import { systemClock, systemRandom } from '@shoal/base/system';
+import { loadKernels } from './adapters/codec-kernels.ts';
 import { nodeTransport, type HttpPeerListener } from './adapters/node-transport.ts';
 import { openSocketSignaling } from './adapters/socket-signaling.ts';
 import { tfjsTensors } from './adapters/tfjs-tensors.ts';
@@ -29,6 +30,7 @@ export async function connect(options: HeadlessConnectOptions): Promise<Mesh> {
     tensors: tfjsTensors,
     clock: systemClock,
     random: systemRandom,
+    loadKernels,
   };
   return connectWith(parts, options.url, options);
 }

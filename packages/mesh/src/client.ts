@@ -1,5 +1,6 @@
 /** `@shoal/mesh/client`: the client SDK in a browser. */
 import { systemClock, systemRandom } from '@shoal/base/system';
+import { loadKernels } from './adapters/codec-kernels.ts';
 import { browserTransport } from './adapters/browser-transport.ts';
 import { openSocketSignaling } from './adapters/socket-signaling.ts';
 import { tfjsTensors } from './adapters/tfjs-tensors.ts';
@@ -20,6 +21,7 @@ export function connect(options: ConnectOptions): Promise<Mesh> {
     tensors: tfjsTensors,
     clock: systemClock,
     random: systemRandom,
+    loadKernels,
   };
   return connectWith(parts, options.url ?? location.origin, options);
 }

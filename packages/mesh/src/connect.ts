@@ -1,5 +1,6 @@
 /** `connect()`, given its adapters: the composition roots `client.ts` and `client-node.ts` name them. */
 import type { Clock, Random } from '@shoal/base';
+import type { LoadKernels } from './client/boundary-codecs.ts';
 import { MeshClient } from './client/mesh-client.ts';
 import type { Transport } from './connection.ts';
 import type { ConnectOptions, Mesh } from './sdk.ts';
@@ -14,6 +15,7 @@ export interface ConnectParts {
   readonly tensors: TensorPort;
   readonly clock: Clock;
   readonly random: Random;
+  readonly loadKernels: LoadKernels;
 }
 
 /** Joins a mesh as a client. @throws MeshError INVITE_INVALID, INVITE_EXPIRED, ROLE_NOT_ALLOWED, COORDINATOR_LOST … */
@@ -24,13 +26,7 @@ export async function connectWith(parts: ConnectParts, url: string, options: Con
     deadlineMs: options.deadlineMs ?? ADMISSION_DEADLINE_MS,
     signal: options.signal,
   });
-  const { tensors, clock, random } = parts;
-  return new MeshClient({
-    signaling,
-    welcome,
-    transport: parts.transport(signaling, welcome, url),
-    tensors,
-    clock,
-    random,
-  });
+  const { tensors, clock, random, loadKernels } = parts;
+  const transport = parts.transport(signaling, welcome, url);
+  return new MeshClient({ signaling, welcome, transport, tensors, clock, random, loadKernels });
 }

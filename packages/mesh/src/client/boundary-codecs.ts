@@ -1,16 +1,35 @@
 /** How a client's tensors may be written: the codecs that its error budgets allow, and the writing of its own inputs. */
 import type { Clock } from '@shoal/base';
 import { MeshError, type EncodedTensor, type PlacementMessage, type TensorData } from '@shoal/protocol';
-import { allowedCodecs, chooseCodecs, CODECS, CodecPicker, encodeActivation } from '@shoal/sharding';
+import {
+  allowedCodecs,
+  chooseCodecs,
+  CODECS,
+  CodecPicker,
+  encodeActivation,
+  REFERENCE_KERNELS,
+  type CodecKernels,
+} from '@shoal/sharding';
 import type { WrittenInputs } from '../sdk.ts';
 
 /** Budgets in use at a time are few: one a model handle. */
 const BUDGETS_MAX = 16;
 
+/** Fetches fast inner loops of the codecs; rejects where there are none. */
+export type LoadKernels = () => Promise<CodecKernels>;
+
+const PLAIN = 'f32';
+
 export class BoundaryCodecs {
   readonly #picker = new CodecPicker();
+  readonly #loadKernels: LoadKernels;
+  #kernels: CodecKernels | 'loading' | undefined;
   #placement: PlacementMessage | undefined;
   readonly #chosen = new Map<number, readonly string[]>();
+
+  constructor(loadKernels: LoadKernels) {
+    this.#loadKernels = loadKernels;
+  }
 
   /**
    * The least faithful codec of each boundary, first to last; none where nothing was measured or nothing may be lost.
@@ -35,14 +54,27 @@ export class BoundaryCodecs {
     clock: Clock,
   ): { readonly encoded: readonly EncodedTensor[]; readonly sent: WrittenInputs } {
     const plainBytes = tensors.reduce((sum, [, { data }]) => sum + (ArrayBuffer.isView(data) ? data.byteLength : 0), 0);
-    const codec = this.#picker.pick(allowedCodecs(leastFaithful), plainBytes, bytesPerMs);
+    const picked = this.#picker.pick(allowedCodecs(leastFaithful), plainBytes, bytesPerMs);
+    const kernels = picked === PLAIN ? REFERENCE_KERNELS : this.#fetchedKernels();
+    const codec = kernels === undefined ? PLAIN : picked;
     const startedAtMs = clock.nowMs();
     const spec = CODECS.get(codec) ?? { kind: 'exact' };
-    const encoded = tensors.map(([name, tensor]) => encodeActivation(name, tensor, spec));
+    const encoded = tensors.map(([name, tensor]) => encodeActivation(name, tensor, spec, kernels));
     const encodeMs = clock.nowMs() - startedAtMs;
     const bytes = encoded.reduce((sum, { data }) => sum + data.length, 0);
     this.#picker.learn(codec, { plainBytes, bytes, encodeMs });
     return { encoded, sent: { codec, bytes, plainBytes, encodeMs } };
+  }
+
+  /** Nothing until they are there: no request waits for them, and the first are written as they are. */
+  #fetchedKernels(): CodecKernels | undefined {
+    if (this.#kernels === undefined) {
+      this.#kernels = 'loading';
+      void this.#loadKernels()
+        .catch(() => REFERENCE_KERNELS)
+        .then((kernels) => (this.#kernels = kernels));
+    }
+    return this.#kernels === 'loading' ? undefined : this.#kernels;
   }
 }
 

@@ -18,6 +18,7 @@ import { Links } from '../links.ts';
 import type { Mesh, MeshEvents, MeshModel, ModelFigures, ModelOptions, PredictOptions } from '../sdk.ts';
 import type { Signaling, Welcome } from '../signaling.ts';
 import type { TensorPort } from '../tensor-port.ts';
+import type { LoadKernels } from './boundary-codecs.ts';
 import { BoundModel, type ModelMeaning } from './bound-model.ts';
 import { FollowedModels, type Followed } from './followed-models.ts';
 import { ModelClient, requestDeadlineMs, type Outcome } from './model-client.ts';
@@ -32,6 +33,7 @@ export interface MeshClientParts {
   readonly tensors: TensorPort;
   readonly clock: Clock;
   readonly random: Random;
+  readonly loadKernels: LoadKernels;
 }
 
 export class MeshClient implements Mesh {
@@ -103,7 +105,7 @@ export class MeshClient implements Mesh {
   }
 
   async #watch(name: string, { version, label }: ModelOptions): Promise<ModelClient> {
-    const { signaling, clock, random } = this.#parts;
+    const { signaling, clock, random, loadKernels } = this.#parts;
     const { signal } = this.#closing;
     const mode = this.#wishes.get(name) ?? 'auto';
     if (signal.aborted) throw new MeshError('CLOSED', 'this mesh was closed');
@@ -131,7 +133,8 @@ export class MeshClient implements Mesh {
       this.#place(placement);
       return known;
     }
-    const client = new ModelClient({ self: this.peerId, links: this.#links, clock, random, info, placement });
+    const own = { self: this.peerId, links: this.#links, clock, random, loadKernels };
+    const client = new ModelClient({ ...own, info, placement });
     this.#models.set(client.key, client);
     return client;
   }

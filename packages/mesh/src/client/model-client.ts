@@ -32,7 +32,7 @@ import {
 import type { Links } from '../links.ts';
 import type { MicrobatchTrace, ModelFigures, PredictOptions, WrittenInputs } from '../sdk.ts';
 import { checkInputs, rowsOf, signatureOf, type CheckedInputs } from '@shoal/sharding';
-import { BoundaryCodecs, checkedErrorBudget } from './boundary-codecs.ts';
+import { BoundaryCodecs, checkedErrorBudget, type LoadKernels } from './boundary-codecs.ts';
 import { TrafficCount } from './model-figures.ts';
 import { Releases } from './releases.ts';
 import { joinOutputs, readOutputs, type OutputPart } from './request-outputs.ts';
@@ -68,6 +68,7 @@ export interface ModelClientParts {
   readonly links: Links;
   readonly clock: Clock;
   readonly random: Random;
+  readonly loadKernels: LoadKernels;
   readonly info: ModelInfo;
   readonly placement: PlacementMessage;
 }
@@ -83,7 +84,7 @@ export class ModelClient {
   readonly #releases: Releases;
   /** How the inputs of flights were written. */
   readonly #sent = new WeakMap<Flight, WrittenInputs>();
-  readonly #codecs = new BoundaryCodecs();
+  readonly #codecs: BoundaryCodecs;
   #placement: PlacementMessage;
   #cancelAlarm: Cancel = () => {};
   #alarmAtMs: number | null = null;
@@ -94,6 +95,7 @@ export class ModelClient {
     this.info = parts.info;
     this.key = modelKey(parts.info.model, parts.info.version);
     this.#releases = new Releases(parts.self, parts.links, parts.clock);
+    this.#codecs = new BoundaryCodecs(parts.loadKernels);
     this.#placement = parts.placement;
     this.setPlacement(parts.placement);
   }

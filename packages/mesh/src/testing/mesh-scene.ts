@@ -20,7 +20,7 @@ import {
   type WatchReply,
   type WorkMessage,
 } from '@shoal/protocol';
-import { decodeTensor, encodeTensor } from '@shoal/sharding';
+import { decodeTensor, encodeTensor, REFERENCE_KERNELS } from '@shoal/sharding';
 import { MeshClient } from '../client/mesh-client.ts';
 import type { Link } from '../link.ts';
 import { Links } from '../links.ts';
@@ -220,6 +220,7 @@ export class MeshScene {
       tensors: fakeTensors,
       clock: this.clock,
       random: seededRandom(1),
+      loadKernels: async () => REFERENCE_KERNELS,
     });
   }
 

@@ -1,0 +1,8 @@
+/** The codecs' inner loops in WebAssembly, fetched when they are first needed: most clients write their inputs as they are. */
+import type { CodecKernels } from '@shoal/sharding';
+
+/** Rejects where they cannot be fetched, or the platform has no WebAssembly SIMD. */
+export async function loadKernels(): Promise<CodecKernels> {
+  const { loadWasmKernels } = await import('@shoal/sharding/wasm');
+  return loadWasmKernels();
+}

@@ -1,0 +1,55 @@
+import { seededRandom, type Clock } from '@shoal/base';
+import type { TensorData } from '@shoal/protocol';
+import { decodeTensor, REFERENCE_KERNELS, type CodecKernels } from '@shoal/sharding';
+import { expect, test } from 'vitest';
+import { BoundaryCodecs } from './boundary-codecs.ts';
+
+const clock: Clock = { nowMs: () => 0, schedule: () => () => {} };
+const random = seededRandom(3);
+const tensor: TensorData = {
+  dtype: 'float32',
+  shape: [1, 32, 32, 8],
+  data: Float32Array.from({ length: 8192 }, () => random.next()),
+};
+const SLOW_BYTES_PER_MS = 100;
+
+const written = (codecs: BoundaryCodecs) => codecs.encode([['x', tensor]], 'int6+rans', SLOW_BYTES_PER_MS, clock);
+
+test('writes inputs as they are until kernels are there, fetched at the first wish to code, then by these', async () => {
+  let asked = 0;
+  let coded = 0;
+  let arrive: (kernels: CodecKernels) => void = () => {};
+  const coming = new Promise<CodecKernels>((resolve) => (arrive = resolve));
+  const codecs = new BoundaryCodecs(() => {
+    asked += 1;
+    return coming;
+  });
+  expect(codecs.encode([['x', tensor]], 'f32', SLOW_BYTES_PER_MS, clock).sent.codec).toBe('f32');
+  expect(asked).toBe(0);
+  const first = written(codecs);
+  expect(first.sent).toMatchObject({ codec: 'f32', bytes: 4 * 8192 });
+  expect(decodeTensor(first.encoded[0] as (typeof first.encoded)[number])).toEqual(tensor);
+  expect(written(codecs).sent.codec).toBe('f32');
+  expect(asked).toBe(1);
+  arrive({
+    ...REFERENCE_KERNELS,
+    quantize: (...given) => {
+      coded += 1;
+      return REFERENCE_KERNELS.quantize(...given);
+    },
+  });
+  await coming;
+  await Promise.resolve();
+  expect(written(codecs).sent.codec).toBe('int6+rans');
+  expect(coded).toBe(1);
+  expect(asked).toBe(1);
+});
+
+test('codes by the reference where no kernels can be fetched', async () => {
+  const failed = Promise.reject(new Error('no WebAssembly here'));
+  const codecs = new BoundaryCodecs(() => failed);
+  expect(written(codecs).sent.codec).toBe('f32');
+  await failed.catch(() => {});
+  await Promise.resolve();
+  expect(written(codecs).sent.codec).toBe('int6+rans');
+});
