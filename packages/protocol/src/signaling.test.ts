@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { assignmentId, peerId } from './ids.ts';
+import { assignmentId, peerId, requestId } from './ids.ts';
 import { ROUTE_STAGES_MAX, SHARD_SOURCES_MAX, SHARDS_PER_MESSAGE_MAX, SIGNALING_MESSAGE_BYTES_MAX } from './limits.ts';
 import { parseWith } from './parse.ts';
 import { MeshError } from './reasons.ts';
@@ -66,6 +66,13 @@ const UP: { readonly [Type in UpMessage['type']]: Extract<UpMessage, { type: Typ
     layers: { start: 0, end: 2 },
     layerMs: [0.5, 2],
     bytesAtCut: [12, 16, 8],
+  },
+  proved: {
+    type: 'proved',
+    requestId: requestId('run-proof-1'),
+    passed: 1,
+    code: 'SELF_TEST_FAILED',
+    reason: 'output "y" deviates by 3.1e-1, limit 0.0001',
   },
   signal: { type: 'signal', to: peerId('p2'), payload: { sdp: 'v=0' } },
   watch: { type: 'watch', model: 'm', label: 'stable', mode: 'pipeline' },
@@ -136,6 +143,17 @@ const DOWN: { readonly [Type in DownMessage['type']]: Extract<DownMessage, { typ
     manifestPath: '/models/m/1/manifest.json',
     manifestDigest: digest,
   },
+  prove: {
+    type: 'prove',
+    requestId: requestId('run-proof-1'),
+    model: 'm',
+    version: 1,
+    epoch: 4,
+    route: [peerId('n1'), peerId('n2')],
+    rowsMax: 3,
+    deadlineMs: 15_000,
+  },
+  proven: { type: 'proven', assignmentId: held.assignmentId, vectors: 2 },
   signal: { type: 'signal', from: peerId('p2'), payload: ['any', { thing: 1 }] },
   placement,
   traffic,
@@ -148,6 +166,8 @@ const DOWN: { readonly [Type in DownMessage['type']]: Extract<DownMessage, { typ
 const OPTIONAL: Readonly<Record<string, readonly string[]>> = {
   pong: ['activity', 'queued', 'rowsDone', 'shards', 'work'],
   assignment: ['bytesDone', 'bytesTotal'],
+  proved: ['code', 'reason'],
+  prove: ['rowsMax'],
   watch: ['label', 'mode'],
   placement: ['lingering', 'plan', 'code', 'reason'],
   traffic: ['split', 'shadow'],

@@ -10,13 +10,21 @@ import {
   CODEC_NAME_CHARS_MAX,
   CODECS_MEASURED_MAX,
   LINKS_REPORTED_MAX,
+  REQUEST_DEADLINE_MS_MAX,
   ROUTE_STAGES_MAX,
   SHARD_SOURCES_MAX,
   SHARDS_PER_MESSAGE_MAX,
   SURVEYED_LAYERS_MAX,
   VERSIONS_NAMED_MAX,
 } from './limits.ts';
-import { assignmentIdSchema, digestSchema, modelNameSchema, peerIdSchema, versionSchema } from './ids.ts';
+import {
+  assignmentIdSchema,
+  digestSchema,
+  modelNameSchema,
+  peerIdSchema,
+  requestIdSchema,
+  versionSchema,
+} from './ids.ts';
 import { DTYPES, type Signature } from './tensor.ts';
 
 const count = z.int().check(z.nonnegative());
@@ -89,6 +97,8 @@ export const heldStageSchema = z.strictObject({
   manifestDigest: digestSchema,
   ...stagePlace,
   msPerRow: z.number().check(z.nonnegative()),
+  /** Golden vectors that came out right over a route through it, as `proven` told; left out before. */
+  vectorsProven: z.optional(count),
 });
 export type HeldStage = z.infer<typeof heldStageSchema>;
 
@@ -177,6 +187,20 @@ export const surveyedSchema = z.strictObject({
 });
 export type SurveyedMessage = z.infer<typeof surveyedSchema>;
 
+/**
+ * What became of a `prove`. Without a code every golden vector came out right; `SELF_TEST_FAILED` is a wrong output, which
+ * the reason names with its deviation and limit; any other code says why the vectors did not get through.
+ */
+export const provedSchema = z.strictObject({
+  type: z.literal('proved'),
+  requestId: requestIdSchema,
+  /** Golden vectors that came out right before it ended. */
+  passed: count,
+  code: z.optional(reasonCodeSchema),
+  reason: z.optional(text(2048)),
+});
+export type ProvedMessage = z.infer<typeof provedSchema>;
+
 /** WebRTC negotiation or a relay's opening, opaque to the coordinator. */
 export const signalUpSchema = z.strictObject({ type: z.literal('signal'), to: peerIdSchema, payload: z.unknown() });
 
@@ -221,6 +245,7 @@ export const upMessageSchema = z.discriminatedUnion('type', [
   linksSchema,
   assignmentStatusSchema,
   surveyedSchema,
+  provedSchema,
   signalUpSchema,
   watchSchema,
   unwatchSchema,
@@ -277,6 +302,31 @@ export const surveySchema = z.strictObject({
   manifestDigest: digestSchema,
 });
 export type SurveyMessage = z.infer<typeof surveySchema>;
+
+/**
+ * Run the model's golden vectors over this route, whose stage 0 the receiver holds: as ordinary work that carries
+ * `requestId`, with itself as `replyTo`, within `deadlineMs`.
+ */
+export const proveSchema = z.strictObject({
+  type: z.literal('prove'),
+  requestId: requestIdSchema,
+  model: modelNameSchema,
+  version: versionSchema,
+  epoch: count,
+  route: z.array(peerIdSchema).check(z.minLength(2), z.maxLength(ROUTE_STAGES_MAX)),
+  /** Most rows that may travel together. */
+  rowsMax: z.optional(z.int().check(z.positive())),
+  deadlineMs: z.number().check(z.nonnegative(), z.maximum(REQUEST_DEADLINE_MS_MAX)),
+});
+export type ProveMessage = z.infer<typeof proveSchema>;
+
+/** So many golden vectors came out right over a route through what is held under this assignment. */
+export const provenSchema = z.strictObject({
+  type: z.literal('proven'),
+  assignmentId: assignmentIdSchema,
+  vectors: count,
+});
+export type ProvenMessage = z.infer<typeof provenSchema>;
 
 export const signalDownSchema = z.strictObject({ type: z.literal('signal'), from: peerIdSchema, payload: z.unknown() });
 
@@ -419,6 +469,8 @@ export const downMessageSchema = z.discriminatedUnion('type', [
   assignSchema,
   unassignSchema,
   surveySchema,
+  proveSchema,
+  provenSchema,
   signalDownSchema,
   placementSchema,
   trafficSchema,
