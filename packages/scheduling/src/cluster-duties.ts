@@ -18,6 +18,7 @@ import {
 } from './cluster-state.ts';
 import { speedsFor } from './cluster-figures.ts';
 import { isFree, isWholeOnly, policyFor, replicasMaxOf } from './cluster-policy.ts';
+import { suspectsOf } from './cluster-proofs.ts';
 import { staff } from './staff.ts';
 
 export interface Duties {
@@ -150,7 +151,8 @@ function fill(
       .map(({ stage }) => stage),
   }));
   const replicasMax = replicasMaxOf(policyFor(state, key, model));
-  const seats = staff(profile, partition, nodes, { replicasMax, grow });
+  const suspects = suspectsOf(state, key, partition.epoch);
+  const seats = staff(profile, partition, nodes, { replicasMax, grow, suspects });
   if (seats.some((members) => members.length === 0)) unfilled.add(key);
   for (const room of usable) {
     const mine = duties.filter((_, stage) => seats[stage]?.includes(room.peer.id) === true);

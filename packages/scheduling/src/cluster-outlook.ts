@@ -11,6 +11,7 @@ import { wireBytesAtCuts, type ModelProfile } from '@shoal/sharding';
 import { linkBetween, linkTable, speedsDrifted, speedsFor } from './cluster-figures.ts';
 import { partitionOf, setPartition, type Duties } from './cluster-duties.ts';
 import { isWholeOnly, policyFor } from './cluster-policy.ts';
+import { isStuck, proofReason } from './cluster-proofs.ts';
 import type { Room } from './cluster-rooms.ts';
 import {
   outlookOf,
@@ -24,6 +25,7 @@ import {
   type ServedModel,
 } from './cluster-state.ts';
 import type { PlanAnswer, PlanAsk } from './plan-ask.ts';
+import { serves } from './stage-proof.ts';
 
 /** A tenth: what measurements of a quiet machine vary by is less, and a move costs a download. */
 const GAIN_MIN = 0.1;
@@ -204,9 +206,14 @@ function isUsable(state: ClusterState, id: PeerId, key: string): boolean {
 /** Whether every stage of the partition in force has a node that serves it or is about to. */
 const isComplete = (state: ClusterState, key: string): boolean => isHeldBy(state, key, () => true);
 
-/** Whether every stage of the partition in force has a node that serves it. */
-const isServing = (state: ClusterState, key: string): boolean =>
-  isHeldBy(state, key, ({ state: at }) => at === 'ready');
+/** Whether every stage of the partition in force has a node that serves it, or will as soon as it is proven. */
+function isServing(state: ClusterState, key: string): boolean {
+  const model = state.models.get(key);
+  const partition = state.partitions.get(key);
+  if (model === undefined || partition === undefined) return false;
+  const mayBeProven = !isStuck(state, key, partition.epoch);
+  return isHeldBy(state, key, (record) => serves(model, record) || (mayBeProven && record.state === 'ready'));
+}
 
 function isHeldBy(state: ClusterState, key: string, counts: (record: AssignmentRecord) => boolean): boolean {
   const partition = state.partitions.get(key);
@@ -232,16 +239,20 @@ export function advanceMoves(state: ClusterState, nowMs: number): boolean {
   let changed = false;
   for (const [key, outlook] of state.outlooks) {
     const { move } = outlook;
-    if (move === null) continue;
+    const model = state.models.get(key);
+    if (move === null || model === undefined) continue;
+    const { epoch } = move.partition;
     const ready = new Map<number, number>();
-    for (const { stage, state: at } of holders(state, key, move.partition.epoch)) {
-      if (at === 'ready') ready.set(stage, (ready.get(stage) ?? 0) + 1);
+    for (const record of holders(state, key, epoch)) {
+      if (serves(model, record)) ready.set(record.stage, (ready.get(record.stage) ?? 0) + 1);
     }
     const stages = move.seats.map((members, stage) => ({
       seated: members.filter((id) => isUsable(state, id, key)).length,
       ready: ready.get(stage) ?? 0,
     }));
-    if (stages.some(({ seated }) => seated === 0) || nowMs - move.startedAtMs > MOVE_MS_MAX) {
+    const isWrong = isStuck(state, key, epoch);
+    if (isWrong || stages.some(({ seated }) => seated === 0) || nowMs - move.startedAtMs > MOVE_MS_MAX) {
+      if (isWrong) outlook.note = proofReason(state, key, epoch).reason;
       outlook.move = null;
       cool(state, outlook, nowMs);
       consider(state, key, nowMs, state.timing.settleMs);

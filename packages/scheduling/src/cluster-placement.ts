@@ -1,6 +1,7 @@
 /** Who serves a model version now, or why nobody does: for clients, and with figures for operators. */
-import { DATA_MESSAGE_BYTES_MAX, type PeerId, type PlacementMessage, type ReasonCode } from '@shoal/protocol';
-import { boundariesAt, stageMemoryBytes, stageWeightBytes, type LayerRange } from '@shoal/sharding';
+import type { PlacementMessage, ReasonCode } from '@shoal/protocol';
+import { boundariesAt, type LayerRange } from '@shoal/sharding';
+import { proofReason } from './cluster-proofs.ts';
 import { dutiesOf, lackedOf, wholeBytes } from './cluster-rooms.ts';
 import { surveyReason } from './cluster-survey.ts';
 import {
@@ -11,9 +12,9 @@ import {
   type PeerRecord,
   type ServedModel,
 } from './cluster-state.ts';
+import { rowsTogether } from './rows-together.ts';
+import { serves } from './stage-proof.ts';
 
-/** Room that one message of activations leaves for its header. */
-const MESSAGE_SLACK_BYTES = 64 * 1024;
 /** Epochs told as lingering: moves are rarer than the time they linger. */
 const LINGERING_MAX = 8;
 
@@ -23,9 +24,14 @@ export function placementOf(state: ClusterState, key: string): PlacementMessage 
   const { epoch, ranges } = partitionInForce(state, key, model);
   // What is held of a partition that is not in force serves nobody.
   const isInForce = state.partitions.has(key);
-  const stages = ranges.map((_, stage) => ({ replicas: isInForce ? replicasOf(state, key, epoch, stage) : [] }));
+  const stages = ranges.map((_, stage) => ({ replicas: isInForce ? replicasOf(state, model, epoch, stage) : [] }));
   const { model: name, version } = model.info;
-  const rowsMax = rowsTogether(state, model, ranges, stages);
+  const rowsMax = rowsTogether(
+    state,
+    model,
+    ranges,
+    stages.map(({ replicas }) => replicas.map(({ node }) => node)),
+  );
   const lingering = lingeringEpochs(state, key, epoch);
   const plan = state.outlooks.get(key)?.summary ?? null;
   const placement: PlacementMessage = {
@@ -56,12 +62,13 @@ export function partitionInForce(state: ClusterState, key: string, model: Served
   return { epoch: partition?.epoch ?? state.epochs.get(key) ?? 0, ranges: partition?.stages ?? wholeOf(model) };
 }
 
-function replicasOf(state: ClusterState, key: string, epoch: number, stage: number) {
+function replicasOf(state: ClusterState, model: ServedModel, epoch: number, stage: number) {
+  const key = modelKey(model.info.model, model.info.version);
   const replicas = [];
   for (const { id, profile, activity, assignments } of state.peers.values()) {
     if (profile === null || activity === 'draining') continue;
     for (const record of assignments.values()) {
-      if (!isOf(record, key, epoch, stage) || record.state !== 'ready') continue;
+      if (!isOf(record, key, epoch, stage) || !serves(model, record)) continue;
       replicas.push({ node: id, name: profile.name, backend: profile.backend, msPerRow: record.msPerRow });
     }
   }
@@ -81,43 +88,6 @@ function lingeringEpochs(state: ClusterState, key: string, epoch: number): numbe
     }
   }
   return [...epochs].slice(-LINGERING_MAX);
-}
-
-/** Rows that may travel together: their activations fit one message at every cut, and their working memory every replica. */
-function rowsTogether(
-  state: ClusterState,
-  { profile }: ServedModel,
-  ranges: readonly LayerRange[],
-  stages: PlacementMessage['stages'],
-): number | undefined {
-  if (profile === null) return undefined;
-  let rows = Number.POSITIVE_INFINITY;
-  for (const { start } of ranges.slice(1)) {
-    rows = Math.min(rows, (DATA_MESSAGE_BYTES_MAX - MESSAGE_SLACK_BYTES) / (profile.bytesAtCut[start] ?? 0));
-  }
-  const roomBytes = new Map<PeerId, number>();
-  for (const [stage, range] of ranges.entries()) {
-    const workingBytes = stageMemoryBytes(profile, range) - stageWeightBytes(profile, range);
-    for (const { node } of stages[stage]?.replicas ?? []) {
-      const room = roomBytes.get(node) ?? workingRoomBytes(state, node);
-      roomBytes.set(node, room);
-      rows = Math.min(rows, room / workingBytes);
-    }
-  }
-  return Number.isFinite(rows) ? Math.max(1, Math.floor(rows)) : undefined;
-}
-
-/** What a node's memory leaves beside the weights of all that it holds. */
-function workingRoomBytes(state: ClusterState, node: PeerId): number {
-  const peer = state.peers.get(node);
-  const layersSeen = new Set<string>();
-  let bytes = peer?.profile?.memoryBytesMax ?? 0;
-  for (const { modelKey: key, layers, weightBytes } of peer?.assignments.values() ?? []) {
-    const text = `${key} ${layers.start}-${layers.end}`;
-    if (!layersSeen.has(text)) bytes -= weightBytes;
-    layersSeen.add(text);
-  }
-  return Math.max(0, bytes);
 }
 
 /** What was measured of codecs where these stages begin. */
@@ -148,13 +118,14 @@ function whyUnserved(
   const nodes = [...state.peers.values()].filter((peer) => peer.profile !== null);
   if (nodes.length === 0) return { code: 'NO_CAPACITY', reason: 'no node has joined yet: open the join link in a tab' };
   const records = nodes.flatMap((peer) => [...peer.assignments.values()]);
-  const progress = holes.map((stage) => {
+  const present = holes.map((stage) => records.filter((record) => isOf(record, key, epoch, stage)));
+  const progress = holes.map((stage, i) => {
     const what = ranges.length === 1 ? key : `stage ${stage + 1} of ${ranges.length} of ${key}`;
-    const present = records.filter((record) => isOf(record, key, epoch, stage));
-    return underWay(present, what);
+    return underWay(present[i] ?? [], what);
   });
-  const [first] = progress;
-  if (first !== undefined && !progress.includes(undefined)) return first;
+  const isUnproven = present.map((held) => held.some((record) => record.state === 'ready' && !serves(model, record)));
+  if (progress.every((each, i) => each !== undefined || isUnproven[i]))
+    return progress.find((each) => each !== undefined) ?? proofReason(state, key, epoch);
   const refusal = state.refusals.get(key);
   const unknown = surveyReason(state, key);
   if (unknown !== undefined && progress.every((each) => each === undefined)) return unknown;

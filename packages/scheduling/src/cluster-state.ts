@@ -10,6 +10,7 @@ import type {
   PeerId,
   PlacementMode,
   PlanSummary,
+  ProvedMessage,
   ReasonCode,
   Role,
   SurveyedMessage,
@@ -18,6 +19,8 @@ import type {
 import type { CodecTable, LayerRange, ModelProfile } from '@shoal/sharding';
 import type { SurveyRecord } from './cluster-survey.ts';
 import type { PlanAnswer, PlanAsk } from './plan-ask.ts';
+import type { ProofBook } from './proof-book.ts';
+import type { StageProof } from './stage-proof.ts';
 
 /** A model version that the mesh should serve. */
 export interface ServedModel {
@@ -35,6 +38,8 @@ export interface ServedModel {
   readonly ops?: readonly string[] | undefined;
   /** What codecs do to it, cut by cut, where its owner has measured it. */
   readonly codecs?: CodecTable | null;
+  /** Golden vectors that it has; none where left out: then nothing can prove its nodes. */
+  readonly goldenVectors?: number;
   readonly placement: PlacementPolicy;
 }
 
@@ -135,6 +140,7 @@ export interface AssignmentRecord extends StageDuty {
   bytesTotal: number;
   selfTestPassed: number;
   selfTestTotal: number;
+  proof: StageProof;
   /** By the self-test. */
   msPerRow: number;
   /** By real work; null before there was any. */
@@ -194,10 +200,12 @@ export interface ClusterState {
   readonly claims: Map<string, Claims>;
   readonly refusals: Map<string, PlacementRefusal>;
   readonly surveys: Map<string, SurveyRecord>;
+  readonly proofs: Map<string, ProofBook>;
   /** By model key: the highest epoch that was ever given or that a node has told of. */
   readonly epochs: Map<string, number>;
   assignmentsMade: number;
   plansAsked: number;
+  proofsMade: number;
   pingSequence: number;
 }
 
@@ -222,6 +230,7 @@ export type ClusterEvent =
   | { readonly type: 'links'; readonly nowMs: number; readonly peer: PeerId; readonly links: readonly LinkFigures[] }
   | { readonly type: 'assignment'; readonly nowMs: number; readonly peer: PeerId; readonly status: AssignmentStatus }
   | { readonly type: 'surveyed'; readonly nowMs: number; readonly peer: PeerId; readonly message: SurveyedMessage }
+  | { readonly type: 'proved'; readonly nowMs: number; readonly peer: PeerId; readonly message: ProvedMessage }
   | {
       readonly type: 'watching';
       readonly nowMs: number;

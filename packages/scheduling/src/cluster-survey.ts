@@ -16,6 +16,7 @@ import {
   type PeerRecord,
   type ServedModel,
 } from './cluster-state.ts';
+import { serves } from './stage-proof.ts';
 
 /** Nodes that are asked for the same model without success before guesses have to do. */
 const FAILURES_MAX = 2;
@@ -124,10 +125,12 @@ function wishOf(state: ClusterState, key: string, model: ServedModel, profile: M
     record?.surveys.some(({ layers }) => layers.start <= range.start && layers.end >= range.end) === true;
   let isComing = false;
   for (const peer of nodes) {
-    for (const { modelKey: of, state: at, layers } of peer.assignments.values()) {
-      if (of !== key || at === 'failed') continue;
+    for (const record of peer.assignments.values()) {
+      const { layers } = record;
+      if (record.modelKey !== key || record.state === 'failed') continue;
       isComing = true;
-      if (at === 'ready' && !isKnown(layers)) return { peer: peer.id, layers, profile };
+      // What is not proven yet is waited for.
+      if (serves(model, record) && !isKnown(layers)) return { peer: peer.id, layers, profile };
     }
   }
   const able = nodes.filter((peer) => profile.layers.every(({ ops = [] }) => lackedOf(peer, ops).length === 0));

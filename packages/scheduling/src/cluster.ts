@@ -27,6 +27,7 @@ import {
   onPlanned,
 } from './cluster-outlook.ts';
 import { placementOf } from './cluster-placement.ts';
+import { advanceProofs, onProved } from './cluster-proofs.ts';
 import { dutiesOf, isSameDuty, type Room } from './cluster-rooms.ts';
 import {
   modelKey,
@@ -40,6 +41,7 @@ import {
   type StageDuty,
 } from './cluster-state.ts';
 import { askSurveys, onSurveyed } from './cluster-survey.ts';
+import { carryProof, noProof } from './stage-proof.ts';
 
 /** A download that broke off, say, is tried again after this. */
 const FAILED_RETRY_MS = 60_000;
@@ -63,9 +65,11 @@ export function createCluster(run: string, timing: ClusterTiming = CLUSTER_TIMIN
     claims: new Map(),
     refusals: new Map(),
     surveys: new Map(),
+    proofs: new Map(),
     epochs: new Map(),
     assignmentsMade: 0,
     plansAsked: 0,
+    proofsMade: 0,
     pingSequence: 0,
   };
 }
@@ -79,6 +83,7 @@ export function updateCluster(state: ClusterState, event: ClusterEvent): Cluster
   const change = apply(state, event, effects);
   if (change === 'placement') {
     settleClaims(state, nowMs);
+    advanceProofs(state, nowMs, effects);
     advanceMoves(state, nowMs);
     const duties = dutiesNow(state);
     give(state, duties, nowMs, effects);
@@ -126,6 +131,9 @@ function apply(state: ClusterState, event: ClusterEvent, effects: ClusterEffect[
     case 'surveyed':
       heard(state, event.peer, nowMs);
       return onSurveyed(state, event) ? 'placement' : 'nothing';
+    case 'proved':
+      heard(state, event.peer, nowMs);
+      return onProved(state, event, effects) ? 'placement' : 'nothing';
     case 'watching': {
       const watching = heard(state, event.peer, nowMs)?.watching;
       watching?.set(event.modelKey, event.mode ?? watching.get(event.modelKey) ?? null);
@@ -201,7 +209,7 @@ function onRegistered(
   peer.assignments.clear();
   for (const held of event.holds) {
     const duty = confirmed(state, held) ?? claim(state, held, event.nowMs);
-    if (duty !== undefined) assign(state, peer, duty, effects);
+    if (duty !== undefined) assign(state, peer, duty, effects, held.vectorsProven);
     else
       effects.push({
         type: 'send',
@@ -234,7 +242,8 @@ function confirmed(state: ClusterState, held: HeldStage): StageDuty | undefined 
 function onAssignment(state: ClusterState, event: Extract<ClusterEvent, { type: 'assignment' }>): Change {
   const peer = heard(state, event.peer, event.nowMs);
   const record = peer?.assignments.get(event.status.assignmentId);
-  if (peer === undefined || record === undefined) return 'nothing';
+  // What a convicted node says of itself on its way out is no news.
+  if (peer === undefined || record === undefined || record.proof.isConvicted) return 'nothing';
   const { status } = event;
   const wasSettled = record.state === 'ready' || record.state === 'failed';
   record.state = status.state;
@@ -247,6 +256,7 @@ function onAssignment(state: ClusterState, event: Extract<ClusterEvent, { type: 
   record.code = status.code ?? stateCodes[status.state];
   record.reason = status.reason ?? '';
   if (record.state === 'failed') record.failedAtMs ??= event.nowMs;
+  carryProof(peer, record);
   const isSettled = record.state === 'ready' || record.state === 'failed';
   const model = state.models.get(record.modelKey);
   if (record.state === 'ready' && model !== undefined) noteSelfTest(peer, model, record);
@@ -291,6 +301,7 @@ function withdraw(state: ClusterState, key: string, effects: ClusterEffect[]): v
   state.claims.delete(key);
   state.refusals.delete(key);
   state.surveys.delete(key);
+  state.proofs.delete(key);
   const { model, version } = gone.info;
   const message: PlacementMessage = {
     type: 'placement',
@@ -351,7 +362,14 @@ const unassignment = (id: AssignmentId, reason: string): DownMessage => ({
   reason,
 });
 
-function assign(state: ClusterState, peer: PeerRecord, duty: StageDuty, effects: ClusterEffect[]): void {
+/** @param vectorsProven golden vectors that it is proven by, as the node was told before */
+function assign(
+  state: ClusterState,
+  peer: PeerRecord,
+  duty: StageDuty,
+  effects: ClusterEffect[],
+  vectorsProven = 0,
+): void {
   const model = state.models.get(duty.modelKey);
   if (model === undefined) return;
   const { info, manifestPath, manifestDigest } = model;
@@ -363,6 +381,7 @@ function assign(state: ClusterState, peer: PeerRecord, duty: StageDuty, effects:
     bytesTotal: duty.stages === 1 ? info.weightBytes : duty.weightBytes,
     selfTestPassed: 0,
     selfTestTotal: 0,
+    proof: { ...noProof(), vectors: vectorsProven },
     msPerRow: 0,
     measured: null,
     code: 'FETCHING',

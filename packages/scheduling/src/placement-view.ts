@@ -6,6 +6,8 @@ import { modelOf, partitionInForce, placementOf } from './cluster-placement.ts';
 import { policyFor, wishFor } from './cluster-policy.ts';
 import type { ClusterState, PeerRecord, PlacementPolicy, ServedModel } from './cluster-state.ts';
 import { linksOfTable } from './plan-ask.ts';
+import { proofView, type ProofView } from './proof-view.ts';
+import { serves } from './stage-proof.ts';
 
 export interface ReplicaView {
   readonly node: PeerId;
@@ -63,6 +65,8 @@ export interface PlacementView extends Omit<PlacementMessage, 'type' | 'stages'>
     /** `work` where every replica has worked, else `self-test`. */
     readonly by: 'work' | 'self-test';
   } | null;
+  /** Null where it is served whole. */
+  readonly proof: ProofView | null;
   readonly move: MoveView | null;
   /** Why a better plan is not followed. */
   readonly note: string | null;
@@ -90,7 +94,8 @@ export function placementView(state: ClusterState, key: string, nowMs: number): 
     links: linkViews(state, stages, nowMs),
     predicted: isServed ? predictedNow(state, model, key, stages, nowMs) : null,
     measured: isServed ? measuredOf(stages) : null,
-    move: moveView(state, key),
+    proof: proofView(state, key, model),
+    move: moveView(state, key, model),
     note: outlook?.note ?? null,
     unsliced: model.unsliced ?? null,
   };
@@ -180,7 +185,7 @@ function measuredOf(stages: readonly StageView[]): PlacementView['measured'] {
   return { rowsPerSecond, bottleneckStage: rates.indexOf(rowsPerSecond), by: isByWork ? 'work' : 'self-test' };
 }
 
-function moveView(state: ClusterState, key: string): MoveView | null {
+function moveView(state: ClusterState, key: string, model: ServedModel): MoveView | null {
   const move = state.outlooks.get(key)?.move ?? null;
   if (move === null) return null;
   const { epoch, stages } = move.partition;
@@ -194,7 +199,7 @@ function moveView(state: ClusterState, key: string): MoveView | null {
       wanted: move.seats[stage]?.length ?? 0,
       ready: records.filter(
         (record) =>
-          record.modelKey === key && record.epoch === epoch && record.stage === stage && record.state === 'ready',
+          record.modelKey === key && record.epoch === epoch && record.stage === stage && serves(model, record),
       ).length,
     })),
   };

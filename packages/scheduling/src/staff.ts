@@ -20,18 +20,21 @@ export interface StaffLimits {
   readonly replicasMax: number;
   /** Whether nodes that are spare once no stage is empty become replicas. */
   readonly grow: boolean;
+  /** Holders with numbers that are wrong together, of whom another node at one stage could tell who it was; none as a rule. */
+  readonly suspects?: ReadonlySet<PeerId>;
 }
 
 /**
  * Nodes of each stage, holders first. A stage without a holder gets the fastest spare node that has room, else one of a
- * stage that has several; then, if they are to grow, spare nodes go, fastest first, to the stage that passes fewest rows, up
- * to `replicasMax`. A stage for which nobody has room is left empty.
+ * stage that has several. Where all holders of a stage are suspects, one such stage gets a spare node beside them. Then, if they
+ * are to grow, spare nodes go, fastest first, to the stage that passes fewest rows, up to `replicasMax`. A stage for which nobody
+ * has room is left empty.
  */
 export function staff(
   profile: ModelProfile,
   { stages }: { readonly stages: readonly LayerRange[] },
   nodes: readonly StaffNode[],
-  { replicasMax, grow }: StaffLimits,
+  { replicasMax, grow, suspects = new Set() }: StaffLimits,
 ): Seats {
   const needs = stages.map((range) => stageMemoryBytes(profile, range));
   const costs = stages.map(({ start, end }) =>
@@ -48,14 +51,24 @@ export function staff(
   };
   const hasRoom = (stage: number, node: StaffNode): boolean =>
     node.memoryBytes >= (needs[stage] ?? 0) && !node.lacks.has(stage);
-  const empty = stages.flatMap((_, stage) => (members[stage]?.length === 0 ? [stage] : []));
   // The largest first: it has the fewest to choose from.
-  for (const stage of empty.sort((a, b) => (needs[b] ?? 0) - (needs[a] ?? 0))) {
+  const bySize = stages.map((_, stage) => stage).sort((a, b) => (needs[b] ?? 0) - (needs[a] ?? 0));
+  for (const stage of bySize.filter((each) => members[each]?.length === 0)) {
     const crowded = members.flatMap((list) => (list.length > 1 ? list : [])).sort((a, b) => b.speed - a.speed);
     take(
       stage,
       [...spare, ...crowded].find((node) => hasRoom(stage, node)),
     );
+  }
+  const suspected = bySize.filter((stage) => members[stage]?.some(({ id }) => suspects.has(id)));
+  // One at a time: it may well settle the matter.
+  if (suspected.every((stage) => members[stage]?.every(({ id }) => suspects.has(id)))) {
+    const stage = suspected.find((each) => spare.some((node) => hasRoom(each, node)));
+    if (stage !== undefined)
+      take(
+        stage,
+        spare.find((node) => hasRoom(stage, node)),
+      );
   }
   for (const node of grow ? [...spare] : []) {
     let slowest = -1;

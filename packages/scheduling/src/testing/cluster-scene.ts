@@ -2,7 +2,14 @@
  * A coordinator's picture with nodes that do as they are told: they fetch for a while, prove themselves, work at their speed,
  * come and go. Time passes in steps; after each, what must always hold is looked at.
  */
-import { peerId, type AssignMessage, type HeldStage, type NodeProfile, type PeerId } from '@shoal/protocol';
+import {
+  peerId,
+  type AssignMessage,
+  type HeldStage,
+  type NodeProfile,
+  type PeerId,
+  type ProveMessage,
+} from '@shoal/protocol';
 import { missingWeightBytes, type LayerRange, type ModelProfile } from '@shoal/sharding';
 import { createCluster, updateCluster } from '../cluster.ts';
 import { costMs } from '../cluster-figures.ts';
@@ -35,7 +42,10 @@ interface SceneNode {
   /** Layers of speed 1 cost their `computeMs`. */
   speed: number;
   readonly memoryBytes: number;
-  readonly duties: Map<string, { readonly message: AssignMessage; readyAtMs: number; isReady: boolean }>;
+  readonly duties: Map<
+    string,
+    { readonly message: AssignMessage; readyAtMs: number; isReady: boolean; vectorsProven?: number }
+  >;
   /** Layers of which it has the weights. */
   readonly fetched: LayerRange[];
 }
@@ -45,6 +55,8 @@ export interface SceneOptions {
   readonly policy?: PlacementPolicy;
   /** How long a node takes to fetch and prove a stage. */
   readonly loadMs?: number;
+  /** Golden vectors of the model. */
+  readonly goldenVectors?: number;
   /** How long the planner thinks. */
   readonly planMs?: number;
   /** Factor on what a node reports, around 1. */
@@ -54,9 +66,9 @@ export interface SceneOptions {
 export const KEY = 'm/1';
 const DIGEST = 'a'.repeat(64);
 
-function heldStage(message: AssignMessage): HeldStage {
+function heldStage(message: AssignMessage, vectorsProven: number | undefined): HeldStage {
   const { type: _, manifestPath: __, ...stage } = message;
-  return { ...stage, msPerRow: 1 };
+  return { ...stage, msPerRow: 1, ...(vectorsProven === undefined ? {} : { vectorsProven }) };
 }
 
 export class ClusterScene {
@@ -66,7 +78,13 @@ export class ClusterScene {
   /** Epochs in force, one after another. */
   readonly epochs: number[] = [];
   readonly nodes = new Map<PeerId, SceneNode>();
+  /** Nodes that compute something else, and those that lose every proof. */
+  readonly wrong = new Set<string>();
+  readonly silent = new Set<string>();
+  /** Routes that golden vectors were run over, in the order in which they were asked for. */
+  readonly routes: string[] = [];
   readonly #options: SceneOptions;
+  readonly #proofs: ProveMessage[] = [];
   readonly #answers: { readonly atMs: number; readonly event: Extract<ClusterEvent, { type: 'planned' }> }[] = [];
   #runs = 0;
 
@@ -85,6 +103,7 @@ export class ClusterScene {
       memoryBytes: weightBytes,
       layers: profile.layers.length,
       profile,
+      goldenVectors: this.#options.goldenVectors ?? 0,
       placement: policy,
     };
   }
@@ -100,6 +119,7 @@ export class ClusterScene {
   /** The model's first coordinator, or one that starts over and finds the nodes as they are. */
   restart(): void {
     this.#answers.length = 0;
+    this.#proofs.length = 0;
     this.state = this.#coordinator();
     for (const node of this.nodes.values()) this.#enter(node);
   }
@@ -151,13 +171,16 @@ export class ClusterScene {
       backends: [],
       memoryBytesMax: node.memoryBytes,
     };
-    const holds = [...node.duties.values()].filter(({ isReady }) => isReady).map(({ message }) => heldStage(message));
+    const holds = [...node.duties.values()]
+      .filter(({ isReady }) => isReady)
+      .map(({ message, vectorsProven }) => heldStage(message, vectorsProven));
     this.feed({ type: 'joined', nowMs, peer: node.id, role: 'node' });
     this.feed({ type: 'registered', nowMs, peer: node.id, profile, holds });
   }
 
   #step(): void {
     const { nowMs } = this;
+    for (const proof of this.#proofs.splice(0)) this.#prove(proof);
     for (const answer of this.#answers.splice(0)) {
       if (answer.atMs > nowMs) this.#answers.push(answer);
       else this.feed({ ...answer.event, nowMs });
@@ -207,9 +230,33 @@ export class ClusterScene {
         const node = this.nodes.get(effect.to);
         if (node === undefined) continue;
         if (effect.message.type === 'assign') this.#take(node, effect.message);
+        if (effect.message.type === 'prove') {
+          this.routes.push(effect.message.route.join(' '));
+          this.#proofs.push(effect.message);
+        }
+        if (effect.message.type === 'proven') {
+          const duty = node.duties.get(effect.message.assignmentId);
+          if (duty !== undefined) duty.vectorsProven = effect.message.vectors;
+        }
         if (effect.message.type === 'unassign') node.duties.delete(effect.message.assignmentId);
       }
     }
+  }
+
+  /** Proofs take until the next step; those who have left meanwhile, or are silent, say nothing. */
+  #prove({ requestId, route }: ProveMessage): void {
+    const [first] = route;
+    if (first === undefined || !route.every((id) => this.nodes.has(id) && !this.silent.has(id))) return;
+    const isWrong = route.some((id) => this.wrong.has(id));
+    const failure = { code: 'SELF_TEST_FAILED', reason: 'golden vector 1 of 2: output "y" deviates' } as const;
+    const { goldenVectors = 0 } = this.#options;
+    const message = {
+      type: 'proved',
+      requestId,
+      passed: isWrong ? 0 : goldenVectors,
+      ...(isWrong ? failure : {}),
+    } as const;
+    this.feed({ type: 'proved', nowMs: this.nowMs, peer: first, message });
   }
 
   #take(node: SceneNode, message: AssignMessage): void {
