@@ -1,5 +1,5 @@
 /** What the API shows of the mesh: plain records, made for reading. */
-import { placementOf, type ClusterState } from '@shoal/scheduling';
+import { placementOf, serves, type AssignmentRecord, type ClusterState } from '@shoal/scheduling';
 import type { ReasonCode } from '@shoal/protocol';
 import type { Repository } from './repository.ts';
 import type { ShardTracker } from './shard-tracker.ts';
@@ -28,41 +28,35 @@ export function nodeViews(state: ClusterState, shards: ShardTracker) {
         joinedAtMs: peer.joinedAtMs,
         lastSeenMs: peer.lastHeardAtMs,
         shards: shards.nodeView(peer.id),
-        assignments: assignments.map(
-          ({
-            modelKey,
-            stage,
-            stages,
-            layers,
-            state: at,
-            bytesDone,
-            bytesTotal,
-            selfTestPassed,
-            selfTestTotal,
-            msPerRow,
-            code,
-            reason,
-          }) => {
-            const [model = '', version = '0'] = modelKey.split('/');
-            return {
-              model,
-              version: Number(version),
-              stage,
-              stages,
-              layers,
-              state: at,
-              bytesDone,
-              bytesTotal,
-              selfTestPassed,
-              selfTestTotal,
-              msPerRow,
-              code,
-              reason,
-            };
-          },
-        ),
+        assignments: assignments.map((record) => assignmentView(state, record)),
       };
     });
+}
+
+function assignmentView(state: ClusterState, record: AssignmentRecord) {
+  const { stage, stages, layers, bytesDone, bytesTotal, selfTestPassed, selfTestTotal, msPerRow, code, reason } =
+    record;
+  const [model = '', version = '0'] = record.modelKey.split('/');
+  const served = state.models.get(record.modelKey);
+  const isUnproven = record.state === 'ready' && served !== undefined && !serves(served, record);
+  return {
+    model,
+    version: Number(version),
+    stage,
+    stages,
+    layers,
+    // Ready for golden vectors over a route, and for nothing else yet.
+    state: isUnproven ? ('proving' as const) : record.state,
+    bytesDone,
+    bytesTotal,
+    selfTestPassed,
+    selfTestTotal,
+    // Names of the nodes of the route that proved it.
+    provenOver: record.proof.route.map((peer) => state.peers.get(peer)?.profile?.name ?? peer),
+    msPerRow,
+    code,
+    reason,
+  };
 }
 
 export function clientViews(state: ClusterState) {

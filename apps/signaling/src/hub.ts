@@ -115,6 +115,7 @@ export class Hub {
       layers: manifest.layers,
       profile,
       codecs,
+      goldenVectors: manifest.golden.length,
       placement,
       ops,
       ...(unsliced === null ? {} : { unsliced }),
@@ -245,6 +246,10 @@ export class Hub {
         if (message.code !== undefined)
           this.#parts.log(`${peer} could not survey ${message.model}: ${message.code}: ${message.reason ?? ''}`);
         return this.feed({ type: 'surveyed', nowMs, peer, message });
+      case 'proved':
+        if (message.code !== undefined)
+          this.#parts.log(`golden vectors that ${peer} ran: ${message.code}: ${message.reason ?? ''}`);
+        return this.feed({ type: 'proved', nowMs, peer, message });
       case 'signal': {
         const bytes = JSON.stringify(message.payload ?? null).length;
         if (bytes > SIGNALING_MESSAGE_BYTES_MAX) {

@@ -1,4 +1,5 @@
 /** What the runtime and other neighbours use of this room. */
+export { joinOutputs, readOutputs, type OutputPart } from './client/request-outputs.ts';
 export type { Connection, ConnectionHandler, DialOptions, Transport } from './connection.ts';
 export { Link, type LinkFigures, type LinkHandler } from './link.ts';
 export { Links, type LinksHandler } from './links.ts';

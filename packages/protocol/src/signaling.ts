@@ -288,6 +288,7 @@ export const unassignSchema = z.strictObject({
   code: reasonCodeSchema,
   reason: text(2048),
 });
+export type UnassignMessage = z.infer<typeof unassignSchema>;
 
 /**
  * Run the layers `[start, end)` once piece by piece, never more of them in memory than are free for it, and say what crosses

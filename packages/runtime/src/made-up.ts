@@ -1,5 +1,5 @@
 /** Inputs where no golden vector gives any. */
-import type { DType, NamedTensors, TensorData, TensorSpec, TensorValues } from '@shoal/protocol';
+import type { DType, TensorData, TensorSpec, TensorValues } from '@shoal/protocol';
 import { uniformFloats, type Manifest } from '@shoal/sharding';
 
 /** One row; an open dimension is 1. */
@@ -17,7 +17,10 @@ function madeUpValues(dtype: DType, count: number): TensorValues {
 }
 
 /** Rows that a run on these inputs has; one where rows depend on each other. */
-export function rowsOf({ rowsIndependent }: Pick<Manifest, 'rowsIndependent'>, inputs: NamedTensors): number {
+export function rowsOf(
+  { rowsIndependent }: Pick<Manifest, 'rowsIndependent'>,
+  inputs: Readonly<Record<string, Pick<TensorData, 'shape'>>>,
+): number {
   const [first] = Object.values(inputs);
   return rowsIndependent ? Math.max(1, first?.shape[0] ?? 1) : 1;
 }

@@ -25,6 +25,7 @@ import type { FetchParts } from './fetch-model.ts';
 import { linkReport } from './link-report.ts';
 import type { NodeOptions, NodeParts } from './node-options.ts';
 import { NodeStatus, phaseOf, type LogEntry } from './node-status.ts';
+import { Prover } from './prover.ts';
 import { ShardExchange } from './shards/shard-exchange.ts';
 import { StageHolder } from './stage-holder.ts';
 import { StageLoader } from './stage-loader.ts';
@@ -53,6 +54,7 @@ export class NodeAgent implements ContributedNode {
   readonly #shards: ShardExchange;
   readonly #stop = new AbortController();
   #runner: StageRunner | undefined;
+  #prover: Prover | undefined;
   #signaling: Signaling | undefined;
   #welcome: Welcome | undefined;
   #links: Links | undefined;
@@ -211,17 +213,28 @@ export class NodeAgent implements ContributedNode {
     });
     this.#signaling = signaling;
     this.#welcome = welcome;
+    const self = welcome.peerId;
     this.#runner = new StageRunner({
-      self: welcome.peerId,
+      self,
       clock,
       power: this.#options.power,
       executor: () => this.#device.executor,
       holder: this.#holder,
-      reach: (peer) => this.#reach(peer),
+      // A proof waits here for its own results.
+      reach: async (peer) => (peer === self && this.#prover !== undefined ? this.#prover.line : this.#reach(peer)),
       linked: (peer) => this.#links?.get(peer),
       keptBytesMax: Math.min(KEPT_BYTES_MAX, KEPT_SHARE * this.#options.memoryBytesMax),
       onChange: () => this.#settlePhase(),
       onStuck: (reason) => this.#recover(reason),
+    });
+    this.#prover = new Prover({
+      self,
+      clock,
+      holder: this.#holder,
+      runner: this.#runner,
+      reach: (peer) => this.#reach(peer),
+      send: (message) => this.#signaling?.send(message),
+      log: (text) => this.#status.log('IDLE', text),
     });
     this.#links = new Links(
       transport(signaling, welcome, this.#options.url),
@@ -273,9 +286,14 @@ export class NodeAgent implements ContributedNode {
       case 'assign':
         return this.#loader.take(message);
       case 'unassign':
-        return this.#loader.giveUp(message.assignmentId, message.reason);
+        return this.#loader.giveUp(message);
       case 'survey':
         return this.#surveyor.take(message);
+      case 'prove':
+        void this.#prover?.take(message);
+        return;
+      case 'proven':
+        return this.#loader.onProven(message);
       case 'peer-left':
         this.#runner?.dropFrom(message.peerId);
         this.#shards.dropFrom(message.peerId, new MeshError(message.code));
@@ -333,6 +351,7 @@ export class NodeAgent implements ContributedNode {
         return this.#runner?.release(peer, message);
       case 'result':
       case 'failure':
+        return this.#prover?.hear(peer, message, bodies);
       case 'lease':
       case 'goodput':
         return;

@@ -1,6 +1,6 @@
-/** A node proves itself: golden vectors on this device, this backend, these weights, before it serves. */
+/** A node proves itself: golden vectors on this device, this backend, these weights, before it serves a whole model. */
 import { DEFAULT_SIGNATURE, MeshError, type NamedTensors, type Signature } from '@shoal/protocol';
-import { compareOutputs, goldenTensors, type Manifest } from '@shoal/sharding';
+import { compareOutputs, goldenTensors, type GoldenVector, type Manifest } from '@shoal/sharding';
 import type { Executor } from './executor.ts';
 import { madeUpTensor, rowsOf } from './made-up.ts';
 import type { PreparedStage } from './prepare-stage.ts';
@@ -34,23 +34,32 @@ export async function selfTest(
     const inputs = goldenTensors(vector.inputs);
     const rows = rowsOf(manifest, inputs);
     const { outputs, computeMs } = await executor.run(stageId, vector.signature, inputs);
-    const comparison = compareOutputs(goldenTensors(vector.outputs), outputs, vector.relativeTolerance);
-    if (!comparison.ok) {
-      const what = comparison.reason ?? `deviates by ${comparison.worst.toExponential(1)}`;
-      throw new MeshError(
-        'SELF_TEST_FAILED',
-        `golden vector ${index + 1} of ${total}: output "${comparison.tensor ?? ''}" ${what}, limit ${vector.relativeTolerance}`,
-      );
-    }
+    const wrong = wrongOutput(vector, index, total, outputs);
+    if (wrong !== undefined) throw new MeshError('SELF_TEST_FAILED', wrong);
     timesMs.push(computeMs / rows);
     onProgress(index + 1);
   }
   return { passed: total, total, msPerRow: median(timesMs) };
 }
 
+/** What is wrong with the outputs of the golden vector of this index: which output, how far it is off, the limit. */
+export function wrongOutput(
+  { outputs, relativeTolerance }: GoldenVector,
+  index: number,
+  total: number,
+  actual: NamedTensors,
+): string | undefined {
+  const { ok, worst, tensor = '', reason = '' } = compareOutputs(goldenTensors(outputs), actual, relativeTolerance);
+  if (ok) return undefined;
+  const what = Number.isFinite(worst)
+    ? `output "${tensor}" deviates by ${worst.toExponential(1)}, limit ${relativeTolerance}`
+    : `output ${reason}`;
+  return `golden vector ${index + 1} of ${total}: ${what}`;
+}
+
 /**
- * A stage of several has no golden vectors, for these are of the whole model: it runs on made-up activations, and what
- * comes out must be finite. Where shapes are known only from a run nothing can be made up.
+ * Golden vectors are of the whole model, and are run over routes (prover.ts). A stage of several runs on made-up activations
+ * first, and what comes out must be finite. Where shapes are known only from a run nothing can be made up.
  * @throws MeshError SELF_TEST_FAILED that names the output; EXECUTION_FAILED
  */
 export async function tryStage(

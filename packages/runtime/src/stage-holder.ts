@@ -31,6 +31,7 @@ export interface HeldAssignment {
   bytesDone: number;
   bytesTotal: number;
   taken: TakenBytes;
+  /** Golden vectors that came out right: here, or, of a stage of several, over a route through it. */
   selfTestPassed: number;
   selfTestTotal: number;
   msPerRow: number | null;
@@ -139,7 +140,9 @@ export class StageHolder {
   }
 
   /** What can serve this piece of work, or why not. */
-  forWork(message: WorkMessage): HeldAssignment | 'NOT_ASSIGNED' | 'STALE_EPOCH' {
+  forWork(
+    message: Pick<WorkMessage, 'model' | 'version' | 'epoch' | 'stage' | 'route'>,
+  ): HeldAssignment | 'NOT_ASSIGNED' | 'STALE_EPOCH' {
     let isStale = false;
     for (const held of this.#held.values()) {
       const { model, version } = held.message;
@@ -150,6 +153,17 @@ export class StageHolder {
       }
     }
     return isStale ? 'STALE_EPOCH' : 'NOT_ASSIGNED';
+  }
+
+  /** A route through what is held under this assignment gave so many golden vectors right. */
+  noteProven(id: AssignmentId, vectors: number): HeldAssignment | undefined {
+    for (const held of this.#held.values()) {
+      if (!held.assignments.has(id)) continue;
+      held.selfTestPassed = vectors;
+      held.reason = '';
+      return held;
+    }
+    return undefined;
   }
 
   inState(state: AssignmentState): HeldAssignment | undefined {
@@ -167,7 +181,7 @@ export class StageHolder {
 
   held(): HeldStage[] {
     const ready = [...this.#held.values()].filter((held) => held.state === 'ready');
-    return ready.flatMap(({ assignments, msPerRow }) =>
+    return ready.flatMap(({ assignments, msPerRow, selfTestPassed }) =>
       [...assignments.values()].map((message) => ({
         assignmentId: message.assignmentId,
         model: message.model,
@@ -178,6 +192,7 @@ export class StageHolder {
         layers: message.layers,
         epoch: message.epoch,
         msPerRow: msPerRow ?? 0,
+        ...(message.stages === 1 || selfTestPassed === 0 ? {} : { vectorsProven: selfTestPassed }),
       })),
     );
   }

@@ -1,6 +1,13 @@
 /** Makes a node hold what it is assigned: fetches, prepares, loads and proves each stage, and reports how far it is. */
 import { withDeadline, type Clock } from '@shoal/base';
-import { MeshError, type AssignmentId, type AssignMessage, type ReasonCode, type UpMessage } from '@shoal/protocol';
+import {
+  MeshError,
+  type AssignMessage,
+  type ProvenMessage,
+  type ReasonCode,
+  type UnassignMessage,
+  type UpMessage,
+} from '@shoal/protocol';
 import type { Manifest } from '@shoal/sharding';
 import type { Executor } from './executor.ts';
 import { fetchManifest, fetchShards, shardBytes, type FetchParts, type OnShard } from './fetch-model.ts';
@@ -50,17 +57,23 @@ export class StageLoader {
     this.#loading = this.#loading.then(() => this.#load(held));
   }
 
-  giveUp(id: AssignmentId, reason: string): void {
+  giveUp({ assignmentId, code, reason }: UnassignMessage): void {
     const { holder, executor, log, onState } = this.#parts;
-    const held = holder.remove(id);
+    const held = holder.remove(assignmentId);
     if (held === undefined) return;
-    log('NOT_ASSIGNED', reason);
+    log(code, reason);
     held.abort.abort();
     if (held.loaded)
       void executor()
         .unload(held.stageId)
         .catch(() => {});
     onState();
+  }
+
+  /** A route through what is held has proven it. */
+  onProven({ assignmentId, vectors }: ProvenMessage): void {
+    const held = this.#parts.holder.noteProven(assignmentId, vectors);
+    if (held !== undefined) this.#parts.onProgress();
   }
 
   /** All that is held is loaded and proven anew, once the new executor is ready. */
@@ -124,7 +137,7 @@ export class StageLoader {
     executor: Executor,
     { manifest, prepared, weights }: FetchedStage,
   ): Promise<void> {
-    held.selfTestTotal = prepared.isWhole ? manifest.golden.length : 0;
+    held.selfTestTotal = manifest.golden.length;
     this.#advance(held, { state: 'testing', code: 'SELF_TESTING', reason: `proving ${what} on this device` });
     await this.#bounded(
       `loading ${what}`,
@@ -149,9 +162,12 @@ export class StageLoader {
         : tryStage(executor, held.stageId, prepared),
     );
     held.msPerRow = proof.msPerRow;
-    const unproven = `${what} ran on made-up inputs; golden vectors prove whole models only`;
+    const unproven =
+      manifest.golden.length === 0
+        ? 'unproven: the model has no golden vectors'
+        : 'to be proven by golden vectors over a route through it';
     this.#advance(held, { state: 'ready', code: 'IDLE', reason: prepared.isWhole ? '' : unproven });
-    const proven = prepared.isWhole ? `${proof.passed} of ${proof.total} golden vectors` : 'unproven by golden vectors';
+    const proven = prepared.isWhole ? `${proof.passed} of ${proof.total} golden vectors` : unproven;
     this.#parts.log('IDLE', `${what} is ready: ${proven}, ${proof.msPerRow.toFixed(2)} ms a row`);
   }
 

@@ -92,7 +92,9 @@ function seat(state: ClusterState, key: string, rooms: Rooms): void {
     for (const [stage, members] of seats.entries()) {
       for (const id of members) {
         const [room, duty] = [rooms.get(id), duties[stage]];
-        if (room !== undefined && duty !== undefined && !hasFailed(room.peer, duty) && room.fits(duty)) room.add(duty);
+        if (room === undefined || duty === undefined || hasFailed(room.peer, duty)) continue;
+        // It may have turned out wrong since it was planned for.
+        if (!refusesStages(room.peer, key) && room.fits(duty)) room.add(duty);
       }
     }
   };

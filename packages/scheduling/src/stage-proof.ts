@@ -62,4 +62,5 @@ export function markProven(record: AssignmentRecord, { vectors, route, tookMs }:
   record.proof = { ...noProof(), vectors, route, tookMs };
   record.selfTestPassed = vectors;
   record.selfTestTotal = vectors;
+  record.reason = '';
 }
