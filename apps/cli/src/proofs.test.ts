@@ -16,6 +16,7 @@ import { startLyingNode } from './testing/lying-node.ts';
 const MODEL = 'digits';
 const SAMPLE = fileURLToPath(new URL(`../../../samples/models/${MODEL}`, import.meta.url));
 const MEMORY_BYTES_MAX = 200e6;
+const TIMING = { settleMs: 500, driftMs: 1500, cooldownMs: 2000, lingerMs: 3000 };
 
 interface NodeView {
   readonly name: string;
@@ -56,7 +57,8 @@ async function start(placement: object): Promise<void> {
   ({ golden } = serving);
   await writeFile(join(models, MODEL, 'serving.json'), JSON.stringify({ ...serving, placement }));
   const stateFolder = join(folder, 'state');
-  coordinator = await startCoordinator({ host: '127.0.0.1', port: 0, modelsFolder: models, stateFolder });
+  const folders = { modelsFolder: models, stateFolder };
+  coordinator = await startCoordinator({ host: '127.0.0.1', port: 0, ...folders, timing: TIMING });
   mesh = await connect({ url: coordinator.url, token: await coordinator.invite('client', 60) });
 }
 
