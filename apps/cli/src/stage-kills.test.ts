@@ -19,6 +19,7 @@ import { MOMENTS, type Death, type Moment, type MortalOrder } from './testing/mo
 const MODEL = 'mobilenet_v2';
 const STAGES = 3;
 const ENTRY = fileURLToPath(new URL('./testing/mortal-node.ts', import.meta.url));
+const SAMPLE = fileURLToPath(new URL(`../../../samples/models/${MODEL}/serving.json`, import.meta.url));
 const PICTURES = 12;
 /** The run in which it dies: others are under way at every stage by then. */
 const RUNS = 4;
@@ -75,17 +76,28 @@ async function until(what: string, condition: () => boolean | Promise<boolean>):
   }
 }
 
-async function joined(): Promise<number> {
+async function api<View>(path: string): Promise<View> {
   const authorization = `Bearer ${await coordinator.invite('admin', 60)}`;
-  const response = await fetch(`${coordinator.url}/api/v1/nodes`, { headers: { authorization } });
-  return ((await response.json()) as { nodes: unknown[] }).nodes.length;
+  const response = await fetch(`${coordinator.url}/api/v1/${path}`, { headers: { authorization } });
+  return (await response.json()) as View;
 }
+
+const joined = async (): Promise<number> => (await api<{ nodes: unknown[] }>('nodes')).nodes.length;
+
+interface Proof {
+  readonly state: string;
+  readonly routes: readonly { readonly nodes: readonly string[]; readonly tookMs: number | null }[];
+}
+const proof = async (): Promise<Proof | undefined> =>
+  (await api<{ placements: { proof: Proof }[] }>('placement')).placements[0]?.proof;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'shoal-kills-'));
   const { path } = await extractNsfwModel(MODEL, join(folder, 'models'));
-  const placement = { mode: 'pipeline', stages: STAGES };
-  await writeFile(join(folder, 'models', MODEL, 'serving.json'), JSON.stringify({ placement }));
+  // With its golden vectors: a node that takes a stage over is proven by a route before it is placed.
+  const { golden } = JSON.parse(await readFile(SAMPLE, 'utf8')) as { golden: unknown[] };
+  const serving = { golden, placement: { mode: 'pipeline', stages: STAGES } };
+  await writeFile(join(folder, 'models', MODEL, 'serving.json'), JSON.stringify(serving));
   const topology = new Uint8Array(await readFile(join(path, 'model.json')));
   const { format, signatures, weightFiles, memoryBytes } = readModel(JSON.parse(new TextDecoder().decode(topology)));
   memoryBytesMax = Math.floor(memoryBytes * 0.75) + WORKING_BYTES;
@@ -160,7 +172,12 @@ test.for(KILLS)(
     // The placement may be here before the news of the exit.
     const detectMs = Math.max(0, Math.round((await lostAt) - killedMs));
     const recoverMs = again[0] === undefined ? 'none, cut anew' : Math.round(again[0] - killedMs);
-    const figures = `detect_ms ${detectMs}, recover_ms ${recoverMs}, ${again.length} tried again`;
+    // Whoever took over was proven before any of this work came to it.
+    const proven = await proof();
+    expect(proven?.state).toBe('proven');
+    const spare = model.placement.stages[stage]?.replicas[0]?.node ?? '';
+    const proofMs = proven?.routes.find(({ nodes }) => nodes.includes(spare))?.tookMs ?? 'of before';
+    const figures = `detect_ms ${detectMs}, recover_ms ${recoverMs}, proof_ms ${proofMs}, ${again.length} tried again`;
     await annotate(figures);
     process.stdout.write(`stage ${stage}, ${moment}: ${figures}\n`);
     await startChild();

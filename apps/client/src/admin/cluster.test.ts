@@ -32,6 +32,7 @@ const assignment = (
   bytesTotal: 0,
   selfTestPassed: 0,
   selfTestTotal: 0,
+  provenOver: [],
   msPerRow: 0,
   code: 'IDLE',
   reason: '',

@@ -4,11 +4,14 @@ import type { AssignmentState, BackendName, BackendReport, ReasonCode, ShardFigu
 export interface NodeAssignment {
   readonly model: string;
   readonly version: number;
-  readonly state: AssignmentState | 'asked';
+  /** `proving`: it is ready for golden vectors over a route, and for nothing else yet. */
+  readonly state: AssignmentState | 'asked' | 'proving';
   readonly bytesDone: number;
   readonly bytesTotal: number;
   readonly selfTestPassed: number;
   readonly selfTestTotal: number;
+  /** Names of the nodes of the route that proved it; none for a whole model, whose self-test does. */
+  readonly provenOver: readonly string[];
   /** 0 before the self-test. */
   readonly msPerRow: number;
   readonly code: ReasonCode;

@@ -25,6 +25,7 @@ const LOOK_OF_ASSIGNMENT: Readonly<Record<NodeAssignment['state'], readonly [Sha
   asked: ['ring', 'deep'],
   fetching: ['half', 'deep'],
   testing: ['half', 'deep'],
+  proving: ['half', 'deep'],
   ready: ['tick', 'good'],
   failed: ['cross', 'bad'],
 };
@@ -159,7 +160,7 @@ export class NodesTable extends LitElement {
       each.state === 'fetching'
         ? strings.fetched(each.bytesDone, each.bytesTotal)
         : each.state === 'ready' && each.msPerRow > 0
-          ? strings.perRow(each.msPerRow)
+          ? strings.ready(each)
           : each.selfTestTotal > 0
             ? strings.tested(each.selfTestPassed, each.selfTestTotal)
             : '';
@@ -168,7 +169,9 @@ export class NodesTable extends LitElement {
         >${shape(stateShape, '0.8em')} ${strings.assignment(each.model, each.version)}
         <span class="visually-hidden">${strings.assignmentStates[each.state]}</span></span
       >
-      <span class="small soft">${each.reason === '' || each.state === 'ready' ? detail : each.reason}</span>
+      <span class="small soft"
+        >${each.reason === '' || each.state === 'ready' || each.state === 'proving' ? detail : each.reason}</span
+      >
     </li>`;
   }
 

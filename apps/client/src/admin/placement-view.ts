@@ -45,9 +45,17 @@ export class PlacementView extends LitElement {
       <ol class="chain" aria-label=${strings.chain(model)}>
         ${stages.map((stage, at) => this.#stage(placement, stage, at))}
       </ol>
+      ${placement.proof === null ? null : this.#proof(placement.proof)}
       ${note === null ? null : html`<p class="small note">${shape('triangle', '0.85em')} <span>${strings.note(note)}</span></p>`}
       ${placement.move === null ? null : html`<p class="small note">${shape('half', '0.85em')} <span>${strings.move(placement.move)}</span></p>`}
     </article>`;
+  }
+
+  #proof(proof: NonNullable<Placement['proof']>): TemplateResult {
+    const look = { proven: 'tick', proving: 'half', suspected: 'cross', unproven: 'triangle' } as const;
+    return html`<p class="small note" data-testid="proof">
+      ${shape(look[proof.state], '0.85em')} <span>${strings.proof(proof)}</span>
+    </p>`;
   }
 
   #figures(placement: Placement): TemplateResult {

@@ -26,6 +26,7 @@ const placement: Placement = {
   ],
   predicted: null,
   measured: null,
+  proof: null,
   move: null,
   note: null,
 };

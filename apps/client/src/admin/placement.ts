@@ -52,6 +52,18 @@ export interface Placement {
     readonly bottleneckStage: number;
     readonly by: 'work' | 'self-test';
   } | null;
+  /** Null where it is served whole. */
+  readonly proof: {
+    readonly state: 'proven' | 'proving' | 'suspected' | 'unproven';
+    /** Golden vectors of the model. */
+    readonly vectors: number;
+    readonly routes: readonly {
+      readonly nodes: readonly string[];
+      readonly state: 'passed' | 'running';
+      readonly tookMs: number | null;
+    }[];
+    readonly reason: string | null;
+  } | null;
   readonly move: {
     readonly epoch: number;
     readonly plan: PlanSummary;

@@ -445,12 +445,16 @@ export const admin = {
     asked: 'asked for',
     fetching: 'downloading',
     testing: 'in self-test',
+    proving: 'being proven over a route',
     ready: 'ready',
     failed: 'failed',
   } satisfies Record<NodeAssignment['state'], string>,
   fetched: (done: number, total: number): string => `${formatBytes(done)} of ${formatBytes(total)}`,
   tested: (passed: number, total: number): string => `${passed} of ${total} right`,
-  perRow: (ms: number): string => `${formatMs(ms)} per row`,
+  ready: ({ msPerRow, provenOver, selfTestPassed, selfTestTotal }: NodeAssignment): string =>
+    provenOver.length === 0
+      ? `${formatMs(msPerRow)} per row`
+      : `${formatMs(msPerRow)} per row, ${selfTestPassed} of ${selfTestTotal} right over ${provenOver.join(', ')}`,
   noAssignments: 'none',
   shards: (from: { peerBytes: number; coordinatorBytes: number; cacheBytes: number; servedBytes: number }): string =>
     `took ${takenFrom({ peers: from.peerBytes, coordinator: from.coordinatorBytes, cache: from.cacheBytes }) || 'nothing'}; gave ${formatBytes(from.servedBytes)} to others`,
@@ -583,6 +587,20 @@ export const placement = {
   linkBasis: { all: 'measured', some: 'partly assumed', none: 'assumed' } satisfies Record<Hop['measured'], string>,
   sameNode: 'link not known',
   note: (reason: string): string => `A better plan is not followed: ${reason}.`,
+  proof: ({ state, vectors, routes, reason }: NonNullable<Placement['proof']>): string => {
+    const passed = routes.filter((route) => route.state === 'passed').length;
+    const count = `${plural(vectors, '1 stored input', '# stored inputs')} over ${plural(passed, '1 route', '# routes')}`;
+    switch (state) {
+      case 'proven':
+        return passed === 0 ? 'Proven by stored inputs, as its nodes tell.' : `Proven: ${count} came out right.`;
+      case 'proving':
+        return `Being proven: ${reason ?? ''}.`;
+      case 'suspected':
+        return `Wrong numbers: ${reason ?? ''}.`;
+      case 'unproven':
+        return `Unproven: ${reason ?? ''}.`;
+    }
+  },
   move: ({ plan, stages }: NonNullable<Placement['move']>): string => {
     const ready = stages.reduce((sum, stage) => sum + stage.ready, 0);
     const wanted = stages.reduce((sum, stage) => sum + stage.wanted, 0);

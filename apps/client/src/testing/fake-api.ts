@@ -69,6 +69,7 @@ function fakeNode(index: number, nowMs: number): ClusterNode {
       bytesTotal: model.weightBytes,
       selfTestPassed: index === 4 && each === 1 ? 9 : 10,
       selfTestTotal: 10,
+      provenOver: [],
       msPerRow: [104.8, 0.61, 0.02][each] ?? 0,
       code: index === 4 && each === 1 ? 'SELF_TEST_FAILED' : 'IDLE',
       reason: index === 4 && each === 1 ? 'output 3 differs by 4 %' : '',

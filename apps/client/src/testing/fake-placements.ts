@@ -53,6 +53,15 @@ export function fakePlacements(): readonly Placement[] {
       plan,
       predicted: { rowsPerSecond: 26.3, latencyMs: 131, bottleneckStage: 0 },
       measured: { rowsPerSecond: 24.9, bottleneckStage: 0, by: 'work' },
+      proof: {
+        state: 'proven',
+        vectors: 3,
+        routes: [
+          { nodes: ['embedded 1', 'Ada’s laptop', 'library-pc-14'], state: 'passed', tookMs: 312 },
+          { nodes: ['embedded 1', 'kitchen tablet', 'library-pc-14'], state: 'passed', tookMs: 340 },
+        ],
+        reason: null,
+      },
       move: {
         epoch: 5,
         plan: { ...plan, rowsPerSecond: 35.1 },
@@ -75,6 +84,7 @@ export function fakePlacements(): readonly Placement[] {
       plan: { ...plan, mode: 'data', rowsPerSecond: 1560, boundRowsPerSecond: 1560, latencyMs: 5.7 },
       predicted: { rowsPerSecond: 1560, latencyMs: 5.7, bottleneckStage: 0 },
       measured: { rowsPerSecond: 1562, bottleneckStage: 0, by: 'self-test' },
+      proof: null,
       move: null,
       note: '2210.0 rows/s would be possible, but p3 cannot hold old and new at once',
     },
@@ -93,6 +103,7 @@ export function fakePlacements(): readonly Placement[] {
       links: [],
       predicted: null,
       measured: null,
+      proof: { state: 'unproven', vectors: 0, routes: [], reason: 'the model has no golden vectors' },
       move: null,
       note: null,
     },
