@@ -150,6 +150,7 @@ const DOWN: { readonly [Type in DownMessage['type']]: Extract<DownMessage, { typ
     version: 1,
     epoch: 4,
     route: [peerId('n1'), peerId('n2')],
+    vectors: 2,
     rowsMax: 3,
     deadlineMs: 15_000,
   },

@@ -188,7 +188,7 @@ export const surveyedSchema = z.strictObject({
 export type SurveyedMessage = z.infer<typeof surveyedSchema>;
 
 /**
- * What became of a `prove`. Without a code every golden vector came out right; `SELF_TEST_FAILED` is a wrong output, which
+ * What became of a `prove`. Without a code all its golden vectors came out right; `SELF_TEST_FAILED` is a wrong output, which
  * the reason names with its deviation and limit; any other code says why the vectors did not get through.
  */
 export const provedSchema = z.strictObject({
@@ -305,7 +305,7 @@ export const surveySchema = z.strictObject({
 export type SurveyMessage = z.infer<typeof surveySchema>;
 
 /**
- * Run the model's golden vectors over this route, whose stage 0 the receiver holds: as ordinary work that carries
+ * Run golden vectors of the model over this route, whose stage 0 the receiver holds: as ordinary work that carries
  * `requestId`, with itself as `replyTo`, within `deadlineMs`.
  */
 export const proveSchema = z.strictObject({
@@ -315,6 +315,8 @@ export const proveSchema = z.strictObject({
   version: versionSchema,
   epoch: count,
   route: z.array(peerIdSchema).check(z.minLength(2), z.maxLength(ROUTE_STAGES_MAX)),
+  /** How many of them, from the first on. */
+  vectors: z.int().check(z.positive()),
   /** Most rows that may travel together. */
   rowsMax: z.optional(z.int().check(z.positive())),
   deadlineMs: z.number().check(z.nonnegative(), z.maximum(REQUEST_DEADLINE_MS_MAX)),

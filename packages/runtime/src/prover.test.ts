@@ -22,6 +22,7 @@ const ORDER: ProveMessage = {
   version: 1,
   epoch: 3,
   route: [ANN, BEN],
+  vectors: 2,
   deadlineMs: 15_000,
 };
 const spec = { dtype: 'float32', shape: [-1], tensor: 't' } as const;
@@ -113,6 +114,15 @@ test('[SG21] all vectors go over the route as work for this node itself, and wha
   expect(told).toEqual([{ type: 'proved', requestId: 'proof-1', passed: 2 }]);
   // Nothing is kept of it along the route.
   expect(released[0]?.pieces.map(({ microbatch }) => microbatch)).toEqual([0, 1]);
+});
+
+test('as many vectors are run as are asked for', async () => {
+  void prover.take({ ...ORDER, vectors: 1 });
+  await settle();
+  expect(work.map(({ x }) => x)).toEqual([[1, 2, 3]]);
+  doubled();
+  await settle();
+  expect(told).toEqual([{ type: 'proved', requestId: 'proof-1', passed: 1 }]);
 });
 
 test('rows that may not travel together go in parts, and are compared together', async () => {

@@ -31,6 +31,18 @@ function untilAsked(): void {
   for (let i = 0; i < 60 && scene.routes.length === length; i++) scene.pass(1000);
 }
 
+/** A pipeline of two with a spare node loses its last stage; the spare node is ready, and looked at. */
+function loseLast(): { readonly first: string; readonly spare: string } {
+  start(PIPELINE, ['ann', 'ben', 'cleo']);
+  scene.pass(10_000);
+  const [[first = ''] = [], [last = ''] = []] = holders();
+  const spare = ['ann', 'ben', 'cleo'].find((name) => name !== first && name !== last) ?? '';
+  scene.routes.length = 0;
+  scene.leave(last);
+  untilAsked();
+  return { first, spare };
+}
+
 beforeEach(() => {
   start(PIPELINE, []);
 });
@@ -94,18 +106,30 @@ describe('a pipeline', () => {
     expect(holders().flat()).not.toContain('ben');
   });
 
-  test('that loses its stage uses a spare node once it is proven, by one route', () => {
-    start(PIPELINE, ['ann', 'ben', 'cleo']);
-    scene.pass(10_000);
-    const [[first = ''] = [], [second = ''] = []] = holders();
-    const spare = ['ann', 'ben', 'cleo'].find((name) => name !== first && name !== second) ?? '';
-    scene.routes.length = 0;
-    scene.leave(second);
-    scene.pass(2000);
+  test('that loses its stage uses a spare node once one vector has proven it, and runs the others while it serves', () => {
+    const { first, spare } = loseLast();
     expect(scene.isServed).toBe(false);
     scene.pass(1000);
     expect(scene.routes).toEqual([`${first} ${spare}`]);
     expect(holders()).toEqual([[first], [spare]]);
+    expect(proof()?.routes).toMatchObject([{}, { nodes: [first, spare], vectors: 1 }]);
+    scene.pass(20_000, () => expect(scene.isServed).toBe(true));
+    expect(scene.routes).toEqual([`${first} ${spare}`, `${first} ${spare}`]);
+    expect(proof()?.routes).toMatchObject([{}, { nodes: [first, spare], vectors: 2 }]);
+  });
+
+  test('refuses a spare node that only the other vectors show to be wrong', () => {
+    const { first, spare } = loseLast();
+    scene.halfRight.add(spare);
+    scene.pass(1000);
+    expect(holders()).toEqual([[first], [spare]]);
+    scene.pass(20_000);
+    expect(state(spare)).toContain('failed');
+    expect(state(first)).not.toContain('failed');
+    expect(scene.placement).toMatchObject({
+      code: 'SELF_TEST_FAILED',
+      reason: expect.stringMatching(`${spare} .* is refused`),
+    });
   });
 });
 

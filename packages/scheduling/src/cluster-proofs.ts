@@ -17,14 +17,22 @@ import { bookOf, describe, found, isThere, unproven, type Member, type Round } f
 import { nextRoutes, type Candidate } from './proof-routes.ts';
 import { convictAlone, convictCommon } from './proof-verdicts.ts';
 import { rowsTogether } from './rows-together.ts';
-import { markProven, needsProof, noProof, PROOF_TRIES_MAX, sameStage } from './stage-proof.ts';
+import { markProven, needsProof, noProof, PROOF_TRIES_MAX, sameStage, serves } from './stage-proof.ts';
 
 /** Two dials of a relayed link, and the vectors behind other work in the queues. */
 const PROOF_DEADLINE_MS = 15_000;
 /** A node ends a proof by itself before; this one has lost it. */
 const PROOF_LOST_MS = PROOF_DEADLINE_MS + 5000;
+/** Run before a node takes over a stage that callers wait for; the others follow once what waited has passed, while it serves. */
+const URGENT_VECTORS = 1;
+const UNFINISHED_MS = 5000;
 /** What did not get through may do so when links have come about. */
 const PROOF_REST_MS = 1000;
+
+interface Found {
+  readonly of: PeerRecord;
+  readonly record: AssignmentRecord;
+}
 
 /** Takes in what has changed, and asks for the proofs that are wanted now. */
 export function advanceProofs(state: ClusterState, nowMs: number, effects: ClusterEffect[]): void {
@@ -59,16 +67,19 @@ export function onProved(
     book.running.delete(message.requestId);
     const { passed, code, reason = '' } = message;
     const route = proof.route.map((member) => member.peer);
+    const open = shortOf(state, proof.route, proof.vectors);
     if (code === 'SELF_TEST_FAILED') {
+      // What fewer vectors have proven was proven too soon.
+      for (const { record } of open) record.proof.vectors = 0;
       const text = `${key} over ${describe(state, proof.route)}: ${reason}`;
       book.failures = [...book.failures, { epoch: proof.epoch, suspects: unproven(state, proof.route), text }];
     } else if (code !== undefined || passed === 0) {
-      missed(state, proof.route, `${code ?? 'INTERNAL'}: ${reason}`, nowMs);
+      missed(open, `${code ?? 'INTERNAL'}: ${reason}`, nowMs);
     } else {
-      for (const { record, of } of unproven(state, proof.route).map((member) => found(state, member))) {
-        if (record === undefined || of === undefined) continue;
+      for (const { record, of } of open) {
         for (const same of sameStage(of, record).filter(({ state: at }) => at === 'ready')) {
           markProven(same, { ...noProof(), vectors: passed, route, tookMs: nowMs - proof.atMs });
+          same.proof.dueAtMs = nowMs + UNFINISHED_MS;
           effects.push({
             type: 'send',
             to: of.id,
@@ -111,17 +122,24 @@ export function proofReason(state: ClusterState, key: string, epoch: number): { 
 
 /** Proofs that have lost a member are run again by whoever is there; one that was never answered did not get through. */
 function endLost({ state, book, nowMs }: Round): void {
-  for (const [id, { route, atMs }] of book.running) {
+  for (const [id, { route, vectors, atMs }] of book.running) {
     const isLate = nowMs - atMs > PROOF_LOST_MS;
     if (!isLate && route.every((member) => isThere(state, member))) continue;
     book.running.delete(id);
-    if (isLate) missed(state, route, `DEADLINE: no answer in ${PROOF_LOST_MS} ms`, nowMs);
+    if (isLate) missed(shortOf(state, route, vectors), `DEADLINE: no answer in ${PROOF_LOST_MS} ms`, nowMs);
   }
 }
 
-function missed(state: ClusterState, route: readonly Member[], reason: string, nowMs: number): void {
-  for (const { record } of unproven(state, route).map((member) => found(state, member))) {
-    if (record === undefined) continue;
+/** Members of a route that fewer golden vectors have proven than so many. */
+function shortOf(state: ClusterState, route: readonly Member[], vectors: number): Found[] {
+  return route.flatMap((member) => {
+    const { of, record } = found(state, member);
+    return of === undefined || record === undefined || record.proof.vectors >= vectors ? [] : [{ of, record }];
+  });
+}
+
+function missed(members: readonly Found[], reason: string, nowMs: number): void {
+  for (const { record } of members) {
     record.proof.tries += 1;
     record.proof.dueAtMs = nowMs + PROOF_REST_MS;
     record.proof.reason = reason;
@@ -129,55 +147,84 @@ function missed(state: ClusterState, route: readonly Member[], reason: string, n
 }
 
 /** Asks for the next routes of a partition; false if there is none and some of its members are suspected. */
-function askNext(round: Round, { epoch, stages }: Partition): boolean {
-  const { state, book, model, nowMs, effects } = round;
-  const { chain, memberOf } = chainOf(round, epoch, stages.length);
+function askNext(round: Round, partition: Partition): boolean {
+  const { state, model, book } = round;
+  const { epoch, stages } = partition;
+  const { chain, memberOf, isUrgent } = chainOf(round, epoch, stages.length);
   const failures = book.failures
     .filter((failure) => failure.epoch === epoch && failure.suspects.every((member) => isThere(state, member)))
     .map(({ suspects }) => new Set(unproven(state, suspects).map(({ assignment }): string => assignment)));
   const next = nextRoutes(chain, failures, state.proofsMade);
+  const all = model.goldenVectors ?? 0;
   for (const candidates of next.routes) {
     const route = candidates.map(({ id }) => memberOf.get(id) as Member);
-    const id = requestId(`${state.run}-proof-${state.proofsMade++}`);
-    book.running.set(id, { epoch, route, atMs: nowMs });
-    const rowsMax = rowsTogether(
-      state,
-      model,
-      stages,
-      route.map(({ peer }) => [peer]),
-    );
-    effects.push({
-      type: 'send',
-      to: (route[0] as Member).peer,
-      message: {
-        type: 'prove',
-        requestId: id,
-        model: model.info.model,
-        version: model.info.version,
-        epoch,
-        route: route.map(({ peer }) => peer),
-        ...(rowsMax === undefined ? {} : { rowsMax }),
-        deadlineMs: PROOF_DEADLINE_MS,
-      },
-    });
+    ask(round, partition, route, isUrgent ? URGENT_VECTORS : all);
   }
+  if (!isUrgent) for (const route of unfinished(round, memberOf)) ask(round, partition, route, all);
   return !next.isStuck;
+}
+
+/** Routes of which only some vectors were run because there was a hurry: now there is none. */
+function unfinished({ state, model, book, nowMs }: Round, memberOf: ReadonlyMap<string, Member>): Member[][] {
+  const byPeer = new Map([...memberOf.values()].map((member) => [member.peer, member]));
+  const routes = new Map<string, Member[]>();
+  for (const member of memberOf.values()) {
+    const proof = found(state, member).record?.proof;
+    if (proof === undefined || proof.vectors === 0 || proof.vectors >= (model.goldenVectors ?? 0)) continue;
+    const route = proof.route.flatMap((peer) => byPeer.get(peer) ?? []);
+    const isRunning = [...book.running.values()].some((running) =>
+      running.route.some(({ assignment }) => assignment === member.assignment),
+    );
+    if (isRunning || proof.tries >= PROOF_TRIES_MAX || proof.dueAtMs > nowMs) continue;
+    if (route.length > 0 && route.length === proof.route.length) routes.set(proof.route.join(' '), route);
+  }
+  return [...routes.values()];
+}
+
+function ask(
+  { state, model, book, nowMs, effects }: Round,
+  partition: Partition,
+  route: readonly Member[],
+  vectors: number,
+): void {
+  const { epoch, stages } = partition;
+  const id = requestId(`${state.run}-proof-${state.proofsMade++}`);
+  const peers = route.map(({ peer }) => peer);
+  const seats = peers.map((peer) => [peer]);
+  const rowsMax = rowsTogether(state, model, stages, seats);
+  book.running.set(id, { epoch, route, vectors, atMs: nowMs });
+  const message = {
+    type: 'prove',
+    requestId: id,
+    model: model.info.model,
+    version: model.info.version,
+    epoch,
+    route: peers,
+    vectors,
+    ...(rowsMax === undefined ? {} : { rowsMax }),
+    deadlineMs: PROOF_DEADLINE_MS,
+  } as const;
+  effects.push({ type: 'send', to: peers[0] as PeerId, message });
 }
 
 /** Who is ready at each stage of an epoch. */
 function chainOf({ state, key, model, book, nowMs }: Round, epoch: number, stages: number) {
   const memberOf = new Map<string, Member>();
+  const served = new Set<number>();
   const busy = new Set([...book.running.values()].flatMap(({ route }) => route.map(({ assignment }) => assignment)));
   const chain = Array.from({ length: stages }, (_, stage) =>
     readyOf(state, key, epoch, stage).map(({ peer, record }): Candidate => {
       const { id, proof } = record;
       memberOf.set(id, { peer: peer.id, assignment: id });
       const isProven = proof.vectors > 0 || !needsProof(model, record);
+      if (serves(model, record)) served.add(stage);
       const isDue = proof.dueAtMs <= nowMs && proof.tries < PROOF_TRIES_MAX;
       return { id, isProven, isBusy: !isProven && busy.has(id), isDue };
     }),
   );
-  return { chain, memberOf };
+  // Some of it serves, and callers wait for the rest.
+  const isUrgent = state.partitions.get(key)?.epoch === epoch && served.size > 0 && served.size < stages;
+  return { chain, memberOf, isUrgent };
 }
 
 function readyOf(

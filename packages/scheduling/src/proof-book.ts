@@ -10,6 +10,8 @@ export interface Member {
 export interface RunningProof {
   readonly epoch: number;
   readonly route: readonly Member[];
+  /** Golden vectors that it runs. */
+  readonly vectors: number;
   readonly atMs: number;
 }
 

@@ -81,6 +81,8 @@ export class ClusterScene {
   /** Nodes that compute something else, and those that lose every proof. */
   readonly wrong = new Set<string>();
   readonly silent = new Set<string>();
+  /** Nodes that compute right on the first golden vector alone. */
+  readonly halfRight = new Set<string>();
   /** Routes that golden vectors were run over, in the order in which they were asked for. */
   readonly routes: string[] = [];
   readonly #options: SceneOptions;
@@ -244,16 +246,15 @@ export class ClusterScene {
   }
 
   /** Proofs take until the next step; those who have left meanwhile, or are silent, say nothing. */
-  #prove({ requestId, route }: ProveMessage): void {
+  #prove({ requestId, route, vectors }: ProveMessage): void {
     const [first] = route;
     if (first === undefined || !route.every((id) => this.nodes.has(id) && !this.silent.has(id))) return;
-    const isWrong = route.some((id) => this.wrong.has(id));
+    const isWrong = route.some((id) => this.wrong.has(id) || (vectors > 1 && this.halfRight.has(id)));
     const failure = { code: 'SELF_TEST_FAILED', reason: 'golden vector 1 of 2: output "y" deviates' } as const;
-    const { goldenVectors = 0 } = this.#options;
     const message = {
       type: 'proved',
       requestId,
-      passed: isWrong ? 0 : goldenVectors,
+      passed: isWrong ? 0 : vectors,
       ...(isWrong ? failure : {}),
     } as const;
     this.feed({ type: 'proved', nowMs: this.nowMs, peer: first, message });
