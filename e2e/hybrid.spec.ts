@@ -1,7 +1,8 @@
 /** Two stages, two tabs each: what goes through them equals tfjs alone, also when a tab of a stage crashes in the middle. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expect, test } from '@playwright/test';
 import { extractNsfwModel } from '@shoal/samples';
 import { startLab, type LabServer } from './lab-server.ts';
@@ -9,10 +10,12 @@ import { startServer, type Server } from './server.ts';
 import { openLab, openTab, untilServed, type Tab } from './tabs.ts';
 
 const MODEL = 'mobilenet_v2';
+const SAMPLE = fileURLToPath(new URL(`../samples/models/${MODEL}/serving.json`, import.meta.url));
 const NAMES = ['ada', 'ben', 'cleo', 'dora'];
 const PICTURES = 20;
 
 interface PlacementView {
+  readonly proof: { readonly state: string; readonly vectors: number } | null;
   readonly stages: readonly { readonly replicas: readonly { readonly name: string }[] }[];
 }
 
@@ -24,8 +27,9 @@ const tabs = new Map<string, Tab>();
 test.beforeAll(async () => {
   models = await mkdtemp(join(tmpdir(), 'shoal-e2e-models-'));
   await extractNsfwModel(MODEL, models);
-  const placement = { mode: 'hybrid', stages: 2, replicas: 2 };
-  await writeFile(join(models, MODEL, 'serving.json'), JSON.stringify({ placement }));
+  const { golden } = JSON.parse(await readFile(SAMPLE, 'utf8')) as { golden: unknown[] };
+  const serving = { golden, placement: { mode: 'hybrid', stages: 2, replicas: 2 } };
+  await writeFile(join(models, MODEL, 'serving.json'), JSON.stringify(serving));
   lab = await startLab();
   lab.serveModels(models);
   server = await startServer({ nodes: 0, origins: lab.origin, models });
@@ -38,13 +42,15 @@ test.afterAll(async () => {
   await rm(models, { recursive: true });
 });
 
-/** Names of the tabs that serve each stage. */
-async function tabsByStage(): Promise<string[][]> {
+async function placement(): Promise<PlacementView | undefined> {
   const headers = { authorization: `Bearer ${server.adminToken}` };
   const response = await fetch(`${server.url}/api/v1/placement`, { headers });
-  const { placements } = (await response.json()) as { placements: PlacementView[] };
-  return (placements[0]?.stages ?? []).map(({ replicas }) => replicas.map(({ name }) => name));
+  return ((await response.json()) as { placements: PlacementView[] }).placements[0];
 }
+
+/** Names of the tabs that serve each stage. */
+const tabsByStage = async (): Promise<string[][]> =>
+  ((await placement())?.stages ?? []).map(({ replicas }) => replicas.map(({ name }) => name));
 
 test('four tabs as two stages of two classify 20 pictures as tfjs does, also through the crash of a tab of each stage', async ({
   browser,
@@ -54,6 +60,7 @@ test('four tabs as two stages of two classify 20 pictures as tfjs does, also thr
   const counts = async (): Promise<number[]> => (await tabsByStage()).map(({ length }) => length);
   // The cut that the first tabs were given is made better, and served, while the others join.
   await expect.poll(counts, { timeout: 60_000 }).toEqual([2, 2]);
+  expect((await placement())?.proof).toMatchObject({ state: 'proven', vectors: 3 });
   const page = await openLab(browser, lab.origin, server);
   const order = { model: MODEL, count: PICTURES };
   const local = { ...order, backend: 'wasm', modelUrl: `/models/${MODEL}/1/model.json` };

@@ -15,6 +15,7 @@ import { uniformFloats } from '../../../packages/sharding/src/golden.ts';
 
 const MODEL = 'mobilenet_v2';
 const NODE_ENTRY = fileURLToPath(new URL('./embedded-node.ts', import.meta.url));
+const SAMPLE = fileURLToPath(new URL(`../../../samples/models/${MODEL}/serving.json`, import.meta.url));
 const PICTURES = 12;
 
 interface Placement {
@@ -23,6 +24,7 @@ interface Placement {
     readonly layers: { readonly start: number; readonly end: number };
     readonly replicas: readonly { readonly node: string; readonly name: string }[];
   }[];
+  readonly proof: { readonly state: string; readonly routes: readonly { readonly vectors: number }[] };
   readonly predicted: { readonly rowsPerSecond: number };
   readonly measured: { readonly rowsPerSecond: number };
 }
@@ -82,10 +84,9 @@ const modelBytesServed = async (): Promise<number> => {
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'shoal-pipeline-'));
   const { path } = await extractNsfwModel(MODEL, join(folder, 'models'));
-  await writeFile(
-    join(folder, 'models', MODEL, 'serving.json'),
-    JSON.stringify({ placement: { mode: 'pipeline', stages: 3 } }),
-  );
+  const { golden } = JSON.parse(await readFile(SAMPLE, 'utf8')) as { golden: unknown[] };
+  const serving = { golden, placement: { mode: 'pipeline', stages: 3 } };
+  await writeFile(join(folder, 'models', MODEL, 'serving.json'), JSON.stringify(serving));
   const topology = new Uint8Array(await readFile(join(path, 'model.json')));
   const model = readModel(JSON.parse(new TextDecoder().decode(topology)));
   ({ weightBytes } = model);
@@ -142,8 +143,9 @@ test('three nodes, none of which could hold the model, give bit for bit what tfj
   nodes.push(await contribute(await order('two')));
   await startChild('victim');
   await until(() => coordinator.models()[0]?.state === 'served');
-  const { stages, mode, predicted, measured } = await placement();
+  const { stages, mode, proof, predicted, measured } = await placement();
   expect(mode).toBe('pipeline');
+  expect(proof).toMatchObject({ state: 'proven', routes: [{ vectors: 3 }] });
   expect(stages.map(({ replicas }) => replicas.length)).toEqual([1, 1, 1]);
   expect(stages[0]?.layers.start).toBe(0);
   expect(stages[1]?.layers.start).toBe(stages[0]?.layers.end);
