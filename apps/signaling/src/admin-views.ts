@@ -68,7 +68,11 @@ export function nodeViews(state: ClusterState, shards: ShardTracker) {
 export function clientViews(state: ClusterState) {
   return [...state.peers.values()]
     .filter((peer) => peer.role !== 'node')
-    .map((peer) => ({ peerId: peer.id, joinedAtMs: peer.joinedAtMs, watching: [...peer.watching] }));
+    .map(({ id, joinedAtMs, watching }) => ({
+      peerId: id,
+      joinedAtMs,
+      watching: [...watching].map(([model, { mode, errorBudget }]) => ({ model, mode, errorBudget })),
+    }));
 }
 
 export function modelViews(state: ClusterState, repository: Repository) {

@@ -56,6 +56,9 @@ const UP: { readonly [Type in UpMessage['type']]: Extract<UpMessage, { type: Typ
       { peer: peerId('p2'), rttMs: 0.8, bytesPerMs: 24_000.5 },
       { peer: peerId('p3'), rttMs: null, bytesPerMs: null },
     ],
+    wrote: [
+      { to: peerId('p2'), model: 'm', version: 1, cut: 3, codec: 'int6+rans', rows: 4, bytes: 100, plainBytes: 1000 },
+    ],
   },
   assignment: { type: 'assignment', assignmentId: held.assignmentId, state: 'fetching', bytesDone: 1, bytesTotal: 2 },
   surveyed: {
@@ -68,7 +71,7 @@ const UP: { readonly [Type in UpMessage['type']]: Extract<UpMessage, { type: Typ
     bytesAtCut: [12, 16, 8],
   },
   signal: { type: 'signal', to: peerId('p2'), payload: { sdp: 'v=0' } },
-  watch: { type: 'watch', model: 'm', label: 'stable', mode: 'pipeline' },
+  watch: { type: 'watch', model: 'm', label: 'stable', mode: 'pipeline', errorBudget: 0.01 },
   unwatch: { type: 'unwatch', model: 'm', version: 1 },
   leaving: { type: 'leaving', code: 'CLOSED' },
   'shards-wanted': { type: 'shards-wanted', digests: [digest] },
@@ -148,7 +151,8 @@ const DOWN: { readonly [Type in DownMessage['type']]: Extract<DownMessage, { typ
 const OPTIONAL: Readonly<Record<string, readonly string[]>> = {
   pong: ['activity', 'queued', 'rowsDone', 'shards', 'work'],
   assignment: ['bytesDone', 'bytesTotal'],
-  watch: ['label', 'mode'],
+  links: ['wrote'],
+  watch: ['label', 'mode', 'errorBudget'],
   placement: ['lingering', 'plan', 'code', 'reason'],
   traffic: ['split', 'shadow'],
 };

@@ -7,6 +7,7 @@ import {
   type CancelMessage,
   type EncodedTensor,
   type FailureMessage,
+  type LinkWriting,
   type PeerId,
   type ReleaseMessage,
   type ResultMessage,
@@ -20,6 +21,7 @@ import { KeptBoundaries, type KeptBoundary } from './kept-boundaries.ts';
 import type { HeldAssignment, StageHolder } from './stage-holder.ts';
 import { arriving, bytesOf, leaving, plainBytesOf } from './stage-tensors.ts';
 import { QUEUE_MAX, WorkQueue, type Job } from './work-queue.ts';
+import { WrittenCount } from './written-count.ts';
 
 /** Microbatches given to the executor at once: one computes while the next one's inputs are already there. */
 const RUNNING_MAX = 2;
@@ -65,6 +67,7 @@ export class StageRunner {
   readonly #parts: StageRunnerParts;
   readonly #queue = new WorkQueue();
   readonly #kept: KeptBoundaries;
+  readonly #written = new WrittenCount();
   /** Ends of the runs under way, for the executor that dies with them. */
   readonly #abortRuns = new Set<(error: MeshError) => void>();
   readonly #idle = new Set<() => void>();
@@ -89,6 +92,11 @@ export class StageRunner {
       unsentBytes: this.#unsentBytes,
       keptBytes: this.#kept.bytes,
     };
+  }
+
+  /** What was written to next stages since it was asked last. */
+  takeWritten(): LinkWriting[] {
+    return this.#written.take();
   }
 
   /** Takes work in. Settles when its bytes are no longer needed, which gives the sender its credit back. */
@@ -217,6 +225,12 @@ export class StageRunner {
       const timings = [...message.timings, { stage, node: self, rows: message.rows, queueMs, computeMs, wrote }];
       this.#microbatchesDone += 1;
       this.#rowsDone += message.rows;
+      const to = route[stage + 1];
+      if (to !== undefined) {
+        const { model, version, rows } = message;
+        const { bytes, plainBytes } = wrote;
+        this.#written.add({ to, model, version, cut: held.message.layers.end, codec, rows, bytes, plainBytes });
+      }
       await this.#handOn(job, timings, tensors);
     } catch (error) {
       if (this.#queue.finish(job)) await this.#failAcross(job.message, MeshError.from(error, 'EXECUTION_FAILED'));

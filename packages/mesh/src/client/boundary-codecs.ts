@@ -1,11 +1,23 @@
 /** How a client's tensors may be written: the codecs that its error budgets allow, and the writing of its own inputs. */
 import type { Clock } from '@shoal/base';
 import { MeshError, type EncodedTensor, type PlacementMessage, type TensorData } from '@shoal/protocol';
-import { allowedCodecs, chooseCodecs, CODECS, CodecPicker, encodeActivation } from '@shoal/sharding';
+import {
+  allowedCodecs,
+  chooseCodecs,
+  codecError,
+  CODECS,
+  CodecPicker,
+  encodeActivation,
+  type CodecError,
+} from '@shoal/sharding';
 import type { WrittenInputs } from '../sdk.ts';
 
 /** Budgets in use at a time are few: one a model handle. */
 const BUDGETS_MAX = 16;
+
+/** What a codec does to the answers where tensors enter a stage of this placement: measured, or none because nothing is lost. */
+export const errorAt = ({ boundaries }: PlacementMessage, stage: number, codec: string): CodecError | null =>
+  codecError(codec, boundaries?.[stage]?.codecs ?? []);
 
 export class BoundaryCodecs {
   readonly #picker = new CodecPicker();
@@ -33,7 +45,7 @@ export class BoundaryCodecs {
     leastFaithful: string | undefined,
     bytesPerMs: number | null,
     clock: Clock,
-  ): { readonly encoded: readonly EncodedTensor[]; readonly sent: WrittenInputs } {
+  ): { readonly encoded: readonly EncodedTensor[]; readonly sent: Omit<WrittenInputs, 'error'> } {
     const plainBytes = tensors.reduce((sum, [, { data }]) => sum + (ArrayBuffer.isView(data) ? data.byteLength : 0), 0);
     const codec = this.#picker.pick(allowedCodecs(leastFaithful), plainBytes, bytesPerMs);
     const startedAtMs = clock.nowMs();

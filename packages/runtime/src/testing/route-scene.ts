@@ -38,6 +38,7 @@ export class RouteNode {
     this.#network = network;
     const held = {
       stageId: 's',
+      message: { layers: { start: 0, end: 1 } },
       work: { rows: 0, busyMs: 0 },
       msPerRow: 1,
       manifest: {} as Manifest,

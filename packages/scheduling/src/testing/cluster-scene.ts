@@ -3,7 +3,7 @@
  * come and go. Time passes in steps; after each, what must always hold is looked at.
  */
 import { peerId, type AssignMessage, type HeldStage, type NodeProfile, type PeerId } from '@shoal/protocol';
-import { missingWeightBytes, type LayerRange, type ModelProfile } from '@shoal/sharding';
+import { missingWeightBytes, type CodecTable, type LayerRange, type ModelProfile } from '@shoal/sharding';
 import { createCluster, updateCluster } from '../cluster.ts';
 import { costMs } from '../cluster-figures.ts';
 import { placementOf } from '../cluster-placement.ts';
@@ -43,6 +43,9 @@ interface SceneNode {
 export interface SceneOptions {
   readonly profile: ModelProfile;
   readonly policy?: PlacementPolicy;
+  /** What codecs do to the model, and what its owner allows of that. */
+  readonly codecs?: CodecTable;
+  readonly errorBudget?: number;
   /** How long a node takes to fetch and prove a stage. */
   readonly loadMs?: number;
   /** How long the planner thinks. */
@@ -76,15 +79,24 @@ export class ClusterScene {
   }
 
   get model(): ServedModel {
-    const { profile, policy = {} } = this.#options;
+    const { profile, policy = {}, codecs = null, errorBudget = 0 } = this.#options;
     const weightBytes = profile.layers.reduce((sum, layer) => sum + layer.weightBytes, 0);
     return {
-      info: { model: 'm', version: 1, signatures: {}, classNames: null, rowsIndependent: true, weightBytes },
+      info: {
+        model: 'm',
+        version: 1,
+        signatures: {},
+        classNames: null,
+        rowsIndependent: true,
+        weightBytes,
+        errorBudget,
+      },
       manifestPath: '/models/m/1/manifest.json',
       manifestDigest: DIGEST,
       memoryBytes: weightBytes,
       layers: profile.layers.length,
       profile,
+      codecs,
       placement: policy,
     };
   }
