@@ -21,6 +21,16 @@ export function wishFor(state: ClusterState, key: string): PlacementMode | undef
   return wishes.size === 1 ? only : undefined;
 }
 
+/** Error budgets of those who follow a model: the owner's, and that of each caller who names another. */
+export function errorBudgets(state: ClusterState, key: string, { info }: ServedModel): readonly number[] {
+  const own = info.errorBudget ?? 0;
+  const callers = [...state.peers.values()].flatMap(({ watching }) => {
+    const wish = watching.get(key);
+    return wish === undefined ? [] : [wish.errorBudget ?? own];
+  });
+  return callers.length === 0 ? [own] : callers;
+}
+
 export function policyFor(state: ClusterState, key: string, { placement }: ServedModel): Policy {
   const { mode = 'auto', stages } = placement;
   if (mode !== 'auto' || stages !== undefined) return { ...placement, cause: 'operator' };
