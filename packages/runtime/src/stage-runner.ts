@@ -4,6 +4,7 @@ import type { Link } from '@shoal/mesh/link';
 import {
   CREDIT_WINDOW_BYTES,
   MeshError,
+  REQUEST_DEADLINE_MS_MAX,
   type CancelMessage,
   type EncodedTensor,
   type FailureMessage,
@@ -35,6 +36,8 @@ const LEASE_FACTOR = 3;
 const LEASE_FLOOR_MS = 2000;
 /** Work that is done sooner needs no lease: whoever waits gives that long of itself, and a message costs both sides. */
 const LEASE_WORTH_MS = 1000;
+/** A link whose rate is not known is taken for a slow one, of 1 Mbit/s: too short a promise would be broken. */
+const SLOW_BYTES_PER_MS = 125;
 /** A run that takes longer than its lease by this factor is stuck: the executor is replaced. */
 const STUCK_FACTOR = 4;
 
@@ -240,11 +243,20 @@ export class StageRunner {
   }
 
   /** Tells whoever waits that it is being worked on. Where that cannot be told, the result cannot either. */
-  #promise({ requestId, microbatch, attempt, epoch, replyTo }: WorkMessage, leaseMs: number): void {
+  #promise({ requestId, microbatch, attempt, epoch, replyTo }: WorkMessage, promisedMs: number): void {
+    const leaseMs = Math.min(REQUEST_DEADLINE_MS_MAX, promisedMs);
     this.#parts
       .reach(replyTo)
       .then((link) => link.send({ type: 'lease', requestId, microbatch, attempt, epoch, leaseMs }))
       .catch(() => {});
+  }
+
+  /** What is long on a slow link is under way all the same: whoever waits must not take it for lost, and have it sent twice. */
+  #promiseTransit(message: WorkMessage, { figures }: Link, bodies: readonly Uint8Array[]): void {
+    const { queuedBytes, bufferedBytes, sendBytesPerMs } = figures;
+    const bytes = bodies.reduce((sum, { length }) => sum + length, queuedBytes + bufferedBytes);
+    const transitMs = bytes / (sendBytesPerMs ?? SLOW_BYTES_PER_MS);
+    if (transitMs >= LEASE_WORTH_MS) this.#promise(message, LEASE_FACTOR * transitMs);
   }
 
   /** The stage's outcome to the next one of the route, kept until it is acknowledged, or the result to whoever waits. */
@@ -278,6 +290,7 @@ export class StageRunner {
   ): Promise<void> {
     try {
       const link = await this.#parts.reach(message.replyTo);
+      this.#promiseTransit(message, link, bodies);
       await link.send({ type: 'result', ...result }, bodies);
     } catch (error) {
       await this.#failAcross(message, MeshError.from(error, 'LINK_FAILED'));
@@ -289,6 +302,7 @@ export class StageRunner {
     const node = message.route[message.stage] as PeerId;
     try {
       const link = await this.#parts.reach(node);
+      this.#promiseTransit(message, link, bodies);
       const deadlineMs = Math.max(0, expiresAtMs - this.#parts.clock.nowMs());
       await link.send({ ...message, deadlineMs }, bodies);
     } catch (error) {
