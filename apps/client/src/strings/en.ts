@@ -483,6 +483,9 @@ export const versions = {
   latest: 'latest',
   label: (label: string): string => `label ${label}`,
   replicas: (replicas: number): string => plural(replicas, '1 replica', '# replicas'),
+  recording: 'Keeps inputs',
+  recorded: ({ kept, of }: NonNullable<ModelVersions['recording']>): string =>
+    `Inputs of ${formatCount(kept)} of ${plural(of, '1 sampled request', '# sampled requests')} are kept beside the model, for calibration.`,
   configKept: 'serving.json is not in force',
   refused: 'Not changed',
   split: 'Split',
