@@ -22,14 +22,16 @@ export interface StreamOrder {
   /** Of the sample photographs `[start, end)`; all of them by default. */
   readonly photographs?: readonly [start: number, end: number];
   readonly errorBudget?: number;
+  /** Pictures a request, which then travel together; 1 by default. */
+  readonly together?: number;
 }
 
 export interface StreamReport {
-  /** Output values in the order in which they came, one array an image. */
+  /** Output values in the order of the images, one array each. */
   readonly outputs: readonly (readonly number[])[];
   readonly rowsByNode: Readonly<Record<string, number>>;
   readonly attemptsMax: number;
-  /** How the first stage wrote what it handed on, one an image. */
+  /** How the first stage wrote what it handed on, one a request. */
   readonly wrote: readonly { readonly codec: string; readonly bytes: number; readonly plainBytes: number }[];
   readonly totalMs: number;
 }
@@ -116,6 +118,31 @@ async function* pictures(
   }
 }
 
+/** Neighbours as one tensor each. */
+async function* batches(rows: AsyncIterable<TensorData>, size: number): AsyncGenerator<TensorData> {
+  const waiting: TensorData[] = [];
+  const joinedUp = (): TensorData => {
+    const [, ...shape] = waiting[0]?.shape ?? [];
+    const parts = waiting.splice(0).map(({ data }) => data as Float32Array);
+    const data = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+    for (const [i, part] of parts.entries()) data.set(part, i * part.length);
+    return { dtype: 'float32', shape: [parts.length, ...shape], data };
+  };
+  for await (const row of rows) {
+    waiting.push(row);
+    if (waiting.length === size) yield joinedUp();
+  }
+  if (waiting.length > 0) yield joinedUp();
+}
+
+/** The rows of a [rows, …] output as lists. */
+function rowsOf(output: TensorData | undefined): number[][] {
+  const data = (output?.data ?? []) as Float32Array;
+  const rows = output?.shape[0] ?? 0;
+  const length = data.length / rows;
+  return Array.from({ length: rows }, (_, row) => [...data.subarray(row * length, (row + 1) * length)]);
+}
+
 const lab: Lab = {
   async join(url, token) {
     mesh = await connect({ url, token });
@@ -128,7 +155,7 @@ const lab: Lab = {
       return MeshError.from(error).code;
     }
   },
-  async stream({ inFlight = 8, errorBudget = 0, ...order }) {
+  async stream({ inFlight = 8, errorBudget = 0, together = 1, ...order }) {
     const model = await joined().model(order.model);
     const outputs: number[][] = [];
     const rowsByNode: Record<string, number> = {};
@@ -136,13 +163,14 @@ const lab: Lab = {
     let attemptsMax = 0;
     done = 0;
     const startedAtMs = performance.now();
-    for await (const prediction of model.predictStreamTraced(pictures(model, order), {
+    for await (const prediction of model.predictStreamTraced(batches(pictures(model, order), together), {
       inFlight,
       errorBudget,
+      together: together > 1,
       deadlineMs: 120_000,
     })) {
       const [output] = Object.values(prediction.outputs);
-      outputs.push([...((output?.data ?? []) as Float32Array)]);
+      outputs.push(...rowsOf(output));
       for (const { rows, attempts, stages } of prediction.microbatches) {
         attemptsMax = Math.max(attemptsMax, attempts);
         if (stages[0]?.wrote !== undefined) wrote.push(stages[0].wrote);

@@ -63,9 +63,10 @@ export async function startShoal(options: ServeOptions, log: (line: string) => v
     const token = await coordinator.invite('client', 365 * DAY_SECONDS);
     const mesh = await connect({ url: coordinator.url, token, listener });
     closing.push(() => mesh.close());
-    const gateway = await openGateway(mesh, coordinator, options);
+    const gateway = await openGateway(mesh, coordinator, options, log);
     closing.push(() => gateway.close());
     coordinator.versions.compareBy(() => gateway.comparisons());
+    coordinator.versions.recordedBy((model) => gateway.recorded(model));
     return { coordinator, gateway, links: await linksOf(options, coordinator, gateway), close };
   } catch (error) {
     await close();
@@ -108,12 +109,24 @@ function openGateway(
   mesh: Mesh,
   coordinator: Coordinator,
   { host, restPort, grpcPort }: ServeOptions,
+  log: (line: string) => void,
 ): Promise<Gateway> {
   const { versions } = coordinator;
   const models = async () => versions.versions();
   const reload: ReloadModels = (configs) => versions.supersede(configs.map(modelConfig));
   const flagOf = (port: number): string => (port === grpcPort ? `--grpc-port ${port}` : `--rest-port ${port}`);
-  return clearly(flagOf, () => startGateway({ mesh, host, restPort, grpcPort, models, reload }));
+  return clearly(flagOf, () =>
+    startGateway({
+      mesh,
+      host,
+      restPort,
+      grpcPort,
+      models,
+      reload,
+      recording: (model) => versions.recording(model),
+      log,
+    }),
+  );
 }
 
 async function linksOf({ host }: ServeOptions, coordinator: Coordinator, gateway: Gateway): Promise<Shoal['links']> {

@@ -29,6 +29,19 @@ let image: TensorData;
 let expected: TensorData;
 const nodes: ContributedNode[] = [];
 
+/** What the admin API tells of a placement, as far as codecs go. */
+interface Placed {
+  readonly stages: readonly { readonly layers: { readonly end: number } }[];
+  readonly links: readonly {
+    readonly codecs: readonly {
+      readonly codec: string;
+      readonly bytes: number;
+      readonly plainBytes: number;
+      readonly error: { readonly relativeL2: number; readonly disagreement: number } | null;
+    }[];
+  }[];
+}
+
 const until = async (condition: () => boolean): Promise<void> => {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 50));
 };
@@ -140,6 +153,30 @@ test('what the trace claims of bytes is what the channel carried', async () => {
   expect(overhead).toBeGreaterThanOrEqual(0);
   expect(overhead).toBeLessThan(0.02 * bytes + MESSAGE_HEADER_BYTES);
 });
+
+test('traces, the admin API and metrics tell what the link carries, and what that was measured to change', async () => {
+  const wrote = crossed(await ask(BUDGET));
+  expect(wrote.error?.relativeL2).toBeGreaterThan(0);
+  expect(crossed(await ask(0)).error).toEqual({ relativeL2: 0, disagreement: 0 });
+  const headers = { authorization: `Bearer ${await coordinator.invite('admin', 60)}` };
+  const get = (path: string): Promise<Response> => fetch(`${coordinator.url}${path}`, { headers });
+  const linkNow = async () => {
+    const { placements } = (await (await get('/api/v1/placement')).json()) as { placements: Placed[] };
+    const { links, stages } = placements[0] as Placed;
+    return { cut: stages[0]?.layers.end, codecs: links[0]?.codecs ?? [] };
+  };
+  let { cut, codecs } = await linkNow();
+  // Nodes tell every ten seconds, of what was written since.
+  for (; !codecs.some(({ codec }) => codec === wrote.codec); { cut, codecs } = await linkNow()) await ask(BUDGET);
+  const shown = codecs.find(({ codec }) => codec === wrote.codec);
+  expect(shown?.error).toEqual(wrote.error);
+  expect((shown?.bytes ?? 0) / (shown?.plainBytes ?? 0)).toBeCloseTo(wrote.bytes / wrote.plainBytes, 2);
+  const metrics = await (await get('/metrics')).text();
+  const labels = `model="digits/1",cut="${cut}",codec="${wrote.codec}"`;
+  for (const name of ['shoal_link_bytes_total', 'shoal_link_plain_bytes_total'])
+    expect(metrics).toMatch(new RegExp(`${name}{${labels.replace('+', '\\+')}} \\d+`));
+  expect(metrics).toContain(`shoal_codec_error{${labels},measure="relative_l2"} ${wrote.error?.relativeL2}`);
+}, 60_000);
 
 test('a budget that is none is refused', async () => {
   await expect(ask(-1)).rejects.toThrow('BAD_INPUT: errorBudget is -1, limit 0 to 1');

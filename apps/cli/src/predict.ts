@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { text as readAll } from 'node:stream/consumers';
 import { readPredictRequest, writePredictResponse } from '@shoal/gateway/json';
-import { connect, type MeshModel, type Prediction, type TensorData } from '@shoal/mesh/client';
+import { connect, type MeshModel, type Prediction, type StageTrace, type TensorData } from '@shoal/mesh/client';
 import { parseInvite } from '@shoal/mesh/invite';
 import { UsageError, wholeNumber } from './flags.ts';
 
@@ -63,9 +63,17 @@ async function bodyOf({ data, file }: PredictFlags): Promise<Uint8Array> {
 function traceOf({ info }: MeshModel, { totalMs, microbatches }: Prediction<TensorData>): string {
   const lines = microbatches.map(({ rows, attempts, stages }) => {
     const route = stages.map(
-      ({ nodeName, backend, computeMs }) => `${nodeName} (${backend ?? '?'}, ${computeMs.toFixed(1)} ms)`,
+      ({ nodeName, backend, computeMs, wrote }) =>
+        `${nodeName} (${backend ?? '?'}, ${computeMs.toFixed(1)} ms${wrote === undefined ? '' : codedText(wrote)})`,
     );
     return `  rows ${rows[0]}-${rows[1]}: ${route.join(' -> ')}${attempts > 1 ? `, attempt ${attempts}` : ''}`;
   });
   return [`${info.model} version ${info.version}, ${totalMs.toFixed(1)} ms`, ...lines].join('\n');
+}
+
+/** How a stage wrote what it made, where that took a codec. */
+function codedText({ codec, bytes, plainBytes, error }: NonNullable<StageTrace['wrote']>): string {
+  if (codec === 'f32') return '';
+  const loss = error === null ? 'not measured' : error.relativeL2 === 0 ? 'none' : error.relativeL2.toExponential(1);
+  return `, ${codec}: ${bytes} of ${plainBytes} bytes, error ${loss}`;
 }

@@ -13,6 +13,8 @@ import { unbatched } from './inference.ts';
 import { GatewayMetrics } from './metrics/gateway-metrics.ts';
 import type { ModelDirectory } from './model-directory.ts';
 import { ModelHandles } from './model-handles.ts';
+import { InputRecorder, type RecordingOrder } from './recording/input-recorder.ts';
+import { InputStore } from './recording/input-store.ts';
 import { RestApi } from './rest-api.ts';
 import { createServer } from './server.ts';
 import { Shadowing } from './traffic/shadowing.ts';
@@ -42,6 +44,9 @@ export interface GatewayOptions {
   readonly grpcPort?: number;
   /** What `HandleReloadConfigRequest` does; without it that is refused as UNIMPLEMENTED. */
   readonly reload?: ReloadModels;
+  /** Of which models' requests inputs are to be kept for calibration, and where; of none without it. */
+  readonly recording?: (model: string) => RecordingOrder | undefined;
+  readonly log?: (line: string) => void;
   /** Of one request body, unpacked, or of one gRPC message; 64 MiB by default. */
   readonly bodyBytesMax?: number;
   /** From a request's body to its result, 30,000 ms by default. */
@@ -57,6 +62,8 @@ export interface Gateway {
   readonly grpcAddress: string | null;
   /** How shadow versions have done beside those that answered, since the start. */
   comparisons(): ShadowComparison[];
+  /** Of how many requests of a model inputs are kept for calibration. */
+  recorded(model: string): number;
   /** Takes no new requests, ends those under way with their results, then closes. */
   close(): Promise<void>;
 }
@@ -72,7 +79,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const metrics = new GatewayMetrics({
     mesh,
     queues: () => batcher.depths(),
-    comparisons: () => inference.comparisons(),
+    comparisons: () => shadowing.comparisons(),
   });
   const batcher = new Batcher({
     clock,
@@ -80,7 +87,14 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     onPrediction: (model, prediction) => metrics.predicted(model, prediction),
     onBatch: (model, threadPoolName, batch) => metrics.batched(model, threadPoolName, batch),
   });
-  const inference = new Shadowing({ inference: batcher, handles, clock, random: systemRandom });
+  const shadowing = new Shadowing({ inference: batcher, handles, clock, random: systemRandom });
+  const inference = new InputRecorder({
+    inference: shadowing,
+    random: systemRandom,
+    order: options.recording ?? (() => undefined),
+    store: (folder) => new InputStore(folder),
+    log: options.log ?? (() => {}),
+  });
   const api = new RestApi({
     mesh,
     handles,
@@ -101,7 +115,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     const force = setTimeout(() => app.server.closeAllConnections(), CLOSE_GRACE_MS);
     await Promise.all([app.close(), grpc?.close()]);
     clearTimeout(force);
-    inference.close();
+    shadowing.close();
     batcher.close();
     handles.close();
     await decoder.close();
@@ -134,7 +148,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   return {
     restUrl: `http://${authority}:${port}`,
     grpcAddress: grpc === null ? null : `${authority}:${grpc.port}`,
-    comparisons: () => inference.comparisons(),
+    comparisons: () => shadowing.comparisons(),
+    recorded: (model) => inference.kept(model),
     close,
   };
 }

@@ -62,7 +62,11 @@ function assignmentView(state: ClusterState, record: AssignmentRecord) {
 export function clientViews(state: ClusterState) {
   return [...state.peers.values()]
     .filter((peer) => peer.role !== 'node')
-    .map((peer) => ({ peerId: peer.id, joinedAtMs: peer.joinedAtMs, watching: [...peer.watching] }));
+    .map(({ id, joinedAtMs, watching }) => ({
+      peerId: id,
+      joinedAtMs,
+      watching: [...watching].map(([model, { mode, errorBudget }]) => ({ model, mode, errorBudget })),
+    }));
 }
 
 export function modelViews(state: ClusterState, repository: Repository) {

@@ -12,6 +12,7 @@ import {
   SIGNALING_MESSAGE_BYTES_MAX,
   upMessageSchema,
   type DownMessage,
+  type LinkWriting,
   type PeerId,
   type ReasonCode,
   type Role,
@@ -21,6 +22,7 @@ import {
 } from '@shoal/protocol';
 import {
   createCluster,
+  knownWritings,
   modelKey,
   placementOf,
   updateCluster,
@@ -239,7 +241,8 @@ export class Hub {
         if (message.shards !== undefined) this.shards.figures(peer, message.shards);
         return this.feed({ ...message, type: 'pong', nowMs, peer });
       case 'links':
-        return this.feed({ type: 'links', nowMs, peer, links: message.links });
+        this.#countWritings(message.wrote ?? []);
+        return this.feed({ ...message, type: 'links', nowMs, peer });
       case 'assignment':
         return this.feed({ type: 'assignment', nowMs, peer, status: message });
       case 'surveyed':
@@ -276,6 +279,15 @@ export class Hub {
     }
   }
 
+  #countWritings(writings: readonly LinkWriting[]): void {
+    const { linkBytes, linkPlainBytes } = this.#parts.metrics;
+    for (const { model, version, cut, codec, bytes, plainBytes } of knownWritings(this.state, writings)) {
+      const labels = { model: modelKey(model, version), cut, codec };
+      linkBytes.inc(labels, bytes);
+      linkPlainBytes.inc(labels, plainBytes);
+    }
+  }
+
   #onWatch(peer: PeerId, raw: unknown): WatchReply {
     try {
       const message = parseWith(upMessageSchema, raw, 'watch');
@@ -285,7 +297,8 @@ export class Hub {
       const traffic = director.traffic(info.model);
       if (traffic === undefined) throw new MeshError('MODEL_NOT_FOUND', `no model is named "${info.model}"`);
       const key = modelKey(info.model, info.version);
-      this.feed({ type: 'watching', nowMs: Date.now(), peer, modelKey: key, mode: message.mode });
+      const { mode, errorBudget } = message;
+      this.feed({ type: 'watching', nowMs: Date.now(), peer, modelKey: key, mode, errorBudget });
       return { ok: true, info, placement: placementOf(this.state, key), traffic };
     } catch (error) {
       const { code, reason } = MeshError.from(error);

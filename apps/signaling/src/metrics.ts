@@ -1,5 +1,5 @@
 /** The coordinator's figures for Prometheus. */
-import type { ClusterState } from '@shoal/scheduling';
+import { codecsOfModel, type ClusterState } from '@shoal/scheduling';
 import { Counter, Gauge, Registry } from 'prom-client';
 
 export interface Metrics {
@@ -7,6 +7,8 @@ export interface Metrics {
   readonly joins: Counter<'role' | 'code'>;
   readonly relayedBytes: Counter;
   readonly modelBytes: Counter<'model'>;
+  readonly linkBytes: Counter<'model' | 'cut' | 'codec'>;
+  readonly linkPlainBytes: Counter<'model' | 'cut' | 'codec'>;
   readonly shardRequests: Counter<'model'>;
   readonly shardBytes: Counter<'from'>;
   readonly shardStrikes: Counter;
@@ -51,6 +53,23 @@ export function createMetrics(
       for (const [model, copies] of copiesMax()) this.set({ model }, copies);
     },
   });
+  new Gauge({
+    name: 'shoal_codec_error',
+    help: 'What a codec in use between stages does to the answers, as calibrated: relative_l2 of the worst row, share of rows whose largest output changes.',
+    labelNames: ['model', 'cut', 'codec', 'measure'],
+    registers,
+    collect() {
+      this.reset();
+      const cluster = state();
+      for (const model of cluster?.models.keys() ?? []) {
+        for (const { cut, codec, error } of cluster === undefined ? [] : codecsOfModel(cluster, model, Date.now())) {
+          if (error === null) continue;
+          this.set({ model, cut, codec, measure: 'relative_l2' }, error.relativeL2);
+          this.set({ model, cut, codec, measure: 'disagreement' }, error.disagreement);
+        }
+      }
+    },
+  });
   return {
     registry,
     joins: new Counter({
@@ -68,6 +87,18 @@ export function createMetrics(
       name: 'shoal_model_bytes_total',
       help: 'Bytes of model files sent to nodes.',
       labelNames: ['model'],
+      registers,
+    }),
+    linkBytes: new Counter({
+      name: 'shoal_link_bytes_total',
+      help: 'Bytes of activations that stages wrote to the next ones, by the layer that the cut lies before, and codec, as nodes report.',
+      labelNames: ['model', 'cut', 'codec'],
+      registers,
+    }),
+    linkPlainBytes: new Counter({
+      name: 'shoal_link_plain_bytes_total',
+      help: 'The same bytes before the codec wrote them.',
+      labelNames: ['model', 'cut', 'codec'],
       registers,
     }),
     shardRequests: new Counter({

@@ -254,6 +254,9 @@ describe('what is wrong is named', () => {
     [{ split: { weights: { 1: 1 }, stickyHeader: 'x y' } }, 'split.stickyHeader'],
     [{ shadow: { to: 'canary', share: 1 } }, 'shadow.to: "canary" is neither a label nor a version'],
     [{ shadow: { to: '1', share: 2 } }, 'shadow.share'],
+    [{ calibration: { record: 0 } }, 'calibration.record'],
+    [{ calibration: { record: 1001 } }, 'calibration.record'],
+    [{ calibration: {} }, 'calibration.record'],
     [{ labels: Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`l${i}`, 1])) }, 'at most 64 entries'],
   ])('a field of serving.json: %j', async (config, reason) => {
     await writeConfig(config);

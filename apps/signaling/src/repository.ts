@@ -27,6 +27,8 @@ export interface FoundModel {
   readonly name: string;
   readonly folder: string;
   readonly config: VersionConfig;
+  /** Requests whose inputs are to be kept for calibration; 0 without its owner's consent. */
+  readonly record: number;
   /** Why `serving.json` cannot be read: the one before it stays in force. */
   readonly configError: MeshError | null;
   /** Versions that have a folder, newest first. */
@@ -133,7 +135,8 @@ export class Repository {
       if (isByPolicy) byPolicy.add(version);
       wanted.add(version);
     }
-    return { name, folder, config, configError: read.error, onDisk, byPolicy, wanted };
+    const record = read.config?.calibration?.record ?? 0;
+    return { name, folder, config, record, configError: read.error, onDisk, byPolicy, wanted };
   }
 
   async #readConfig(name: string, folder: string): Promise<ConfigRead> {

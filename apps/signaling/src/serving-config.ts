@@ -15,6 +15,8 @@ import { join } from 'node:path';
 import * as z from 'zod/mini';
 
 const SERVING_FILE = 'serving.json';
+/** A fair measure of a classifier takes some hundreds of rows; more take time to calibrate and room on the disk. */
+const RECORDED_REQUESTS_MAX = 1000;
 const STICKY_HEADER_DEFAULT = 'x-shoal-sticky';
 
 /** Labels and header names are parts of URLs and of HTTP headers. */
@@ -74,10 +76,15 @@ const descriptionFields = {
     }),
   ),
 };
+/** What is done with a model's requests besides answering them. */
+const consentFields = {
+  /** Inputs of so many sampled requests are kept beside the model, for `shoal model calibrate`; none unless it is said. */
+  calibration: z.optional(z.strictObject({ record: z.int().check(z.positive(), z.maximum(RECORDED_REQUESTS_MAX)) })),
+};
 const descriptionSchema = z.strictObject(descriptionFields);
 export type VersionDescription = z.infer<typeof descriptionSchema>;
 
-export const servingConfigSchema = z.strictObject({ ...descriptionFields, ...trafficFields });
+export const servingConfigSchema = z.strictObject({ ...descriptionFields, ...trafficFields, ...consentFields });
 export type ServingConfig = z.infer<typeof servingConfigSchema>;
 
 /** @throws MeshError MODEL_INVALID that names the field */
@@ -150,7 +157,7 @@ export function versionConfigOf({ versionPolicy, labels = {}, split, shadow }: T
 
 /** The part of a configuration that says what a version is, of which its manifest is made. */
 export function descriptionOf(config: ServingConfig): VersionDescription {
-  const { versionPolicy: _, labels: __, split: ___, shadow: ____, ...description } = config;
+  const { versionPolicy: _, labels: __, split: ___, shadow: ____, calibration: _____, ...description } = config;
   return description;
 }
 

@@ -1,4 +1,5 @@
 /** What operators see of a model's versions, and change: policy, labels, split, shadow; rollback; reload. */
+import { join } from 'node:path';
 import { MeshError, type ReasonCode, type TrafficMessage } from '@shoal/protocol';
 import {
   modelKey,
@@ -11,6 +12,9 @@ import {
 import type { MeshPort, VersionDirector } from './version-director.ts';
 import type { FoundModel, Repository } from './repository.ts';
 import { patchedServingConfig, versionConfigOf, writeServingConfig } from './serving-config.ts';
+
+/** Where `shoal model calibrate` reads, beside the versions of a model. */
+const CALIBRATION_FOLDER = 'calibration';
 
 /** TensorFlow Serving's states of a model version (`get_model_status.proto`). */
 export type VersionState = 'LOADING' | 'AVAILABLE' | 'UNLOADING' | 'END';
@@ -62,8 +66,16 @@ export interface ModelVersionsView {
   readonly shadow: { readonly to: string; readonly share: number; readonly version: number | null } | null;
   readonly versions: readonly VersionView[];
   readonly comparisons: readonly ShadowComparison[];
+  /** Requests whose inputs are kept for calibration, of how many; null where its owner has not asked for that. */
+  readonly recording: { readonly kept: number; readonly of: number } | null;
   /** Why `serving.json` cannot be read, while the one before it stays in force. */
   readonly configError: string | null;
+}
+
+/** Where inputs of a model's requests are kept for calibration, and of how many requests. */
+export interface RecordingOrder {
+  readonly folder: string;
+  readonly requests: number;
 }
 
 /** One model of TensorFlow Serving's `ModelServerConfig`. */
@@ -84,6 +96,7 @@ export interface VersionAdminParts {
 export class VersionAdmin {
   readonly #parts: VersionAdminParts;
   #comparisons: () => readonly ShadowComparison[] = () => [];
+  #recorded: (model: string) => number = () => 0;
 
   constructor(parts: VersionAdminParts) {
     this.#parts = parts;
@@ -92,6 +105,18 @@ export class VersionAdmin {
   /** Where to ask what came of shadow traffic: a gateway knows. */
   compareBy(comparisons: () => readonly ShadowComparison[]): void {
     this.#comparisons = comparisons;
+  }
+
+  /** Where to ask of how many requests the inputs are kept: a gateway does that. */
+  recordedBy(recorded: (model: string) => number): void {
+    this.#recorded = recorded;
+  }
+
+  /** What the model's owner wants kept of its requests; undefined without consent. */
+  recording(model: string): RecordingOrder | undefined {
+    const found = this.#parts.repository.models.get(model);
+    if (found === undefined || found.record === 0) return undefined;
+    return { folder: join(found.folder, CALIBRATION_FOLDER), requests: found.record };
   }
 
   /** Every version of every model, newest first. */
@@ -135,6 +160,7 @@ export class VersionAdmin {
       shadow: config.shadow === undefined ? null : { ...config.shadow, version: servedNow(config.shadow.to) },
       versions: this.#versionsOf(found),
       comparisons: this.#comparisons().filter((comparison) => comparison.model === model),
+      recording: found.record === 0 ? null : { kept: this.#recorded(model), of: found.record },
       configError: configError?.reason ?? null,
     };
   }

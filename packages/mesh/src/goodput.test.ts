@@ -40,6 +40,13 @@ describe('goodput', () => {
     expect(goodput.bytesPerMs).toBeLessThan(8 * KIB * 1.3);
   });
 
+  test('shows at once that a link has turned a hundred times slower: what is promised goes by it', () => {
+    const goodput = new Goodput();
+    for (let message = 0; message < 20; message++) receive(goodput, message, 9, message * 100, 0.5);
+    for (let message = 20; message < 22; message++) receive(goodput, message, 9, message * 10_000, 50);
+    expect(goodput.bytesPerMs).toBeLessThan(2 * 1.28 * KIB * 1.2);
+  });
+
   test('interleaved messages each count from their own first packet, in whatever order packets come', () => {
     const goodput = new Goodput();
     for (let i = 0; i < 9; i++) {

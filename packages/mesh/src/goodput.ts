@@ -7,7 +7,7 @@
 const WINDOW_BYTES_MIN = 256 * 1024;
 /** Below the resolution of the clock a rate would be invented. */
 const WINDOW_MS_MIN = 1;
-/** Weight of a new window against those before. */
+/** Weight of a new window against those before, of the time that a byte takes: a link that turns slow shows it within a window or two. */
 const EWMA_SHARE = 0.3;
 
 /** Messages whose packets come interleaved; the sender of more is not worth the notes. */
@@ -24,11 +24,11 @@ export class Goodput {
   readonly #arrivals = new Map<number, Arrival>();
   #windowBytes = 0;
   #windowMs = 0;
-  #bytesPerMs: number | null = null;
+  #msPerByte: number | null = null;
 
   /** Null until enough has come. */
   get bytesPerMs(): number | null {
-    return this.#bytesPerMs;
+    return this.#msPerByte === null ? null : 1 / this.#msPerByte;
   }
 
   /** A packet's payload arrived, of a message of `messageBytes`. */
@@ -47,8 +47,9 @@ export class Goodput {
     this.#windowBytes += arrival.bytes - arrival.firstBytes;
     this.#windowMs += nowMs - arrival.firstAtMs;
     if (this.#windowBytes < WINDOW_BYTES_MIN || this.#windowMs < WINDOW_MS_MIN) return;
-    const rate = this.#windowBytes / this.#windowMs;
-    this.#bytesPerMs = this.#bytesPerMs === null ? rate : this.#bytesPerMs + EWMA_SHARE * (rate - this.#bytesPerMs);
+    const msPerByte = this.#windowMs / this.#windowBytes;
+    this.#msPerByte =
+      this.#msPerByte === null ? msPerByte : this.#msPerByte + EWMA_SHARE * (msPerByte - this.#msPerByte);
     this.#windowBytes = 0;
     this.#windowMs = 0;
   }

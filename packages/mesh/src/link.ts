@@ -58,6 +58,8 @@ export interface LinkFigures {
   readonly sendBytesPerMs: number | null;
   /** Bytes queued here that the connection has not taken yet. */
   readonly queuedBytes: number;
+  /** Bytes that the connection has taken and still holds. */
+  readonly bufferedBytes: number;
 }
 
 export class Link {
@@ -122,6 +124,7 @@ export class Link {
       receiveBytesPerMs: this.#goodput.bytesPerMs,
       sendBytesPerMs: this.#sendBytesPerMs,
       queuedBytes: STREAMS.reduce((sum, stream) => sum + this.#outgoing[stream].queuedBytes, 0),
+      bufferedBytes: this.#connection.bufferedBytes,
     };
   }
 

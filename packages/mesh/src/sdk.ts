@@ -1,4 +1,5 @@
 /** The SDK's words: what web apps, pages and the gateway hold in their hands. */
+import type { CodecError } from '@shoal/sharding';
 import type {
   AssignmentState,
   BackendName,
@@ -84,6 +85,16 @@ export interface WrittenInputs {
   /** What they took before. */
   readonly plainBytes: number;
   readonly encodeMs: number;
+  /** What the codec does to the answers; zeros without loss, null where its owner has not measured it. */
+  readonly error: CodecError | null;
+}
+
+/** One stage of a microbatch's way. */
+export interface StageTrace extends Omit<StageTiming, 'wrote'> {
+  readonly nodeName: string;
+  readonly backend: BackendName | null;
+  /** How it wrote its outcome, with what that does to the answers. */
+  readonly wrote?: NonNullable<StageTiming['wrote']> & Pick<WrittenInputs, 'error'>;
 }
 
 /** One microbatch of a request: who computed it, and what it cost. */
@@ -96,7 +107,7 @@ export interface MicrobatchTrace {
   readonly totalMs: number;
   /** How its inputs were written; null where a replacement went on with what was sent before. */
   readonly inputs: WrittenInputs | null;
-  readonly stages: readonly (StageTiming & { readonly nodeName: string; readonly backend: BackendName | null })[];
+  readonly stages: readonly StageTrace[];
 }
 
 /** A result with the story of how it came about. */

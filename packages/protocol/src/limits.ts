@@ -65,6 +65,8 @@ export const CLIENT_PINGS_MISSED_MAX = 15;
 export const LINKS_REPORT_INTERVAL_MS = 10_000;
 /** Links in one report, those that carried most: bounds the message to some 6 KiB. */
 export const LINKS_REPORTED_MAX = 64;
+/** Of what was written over links, told with them, the most bytes first: some 40 KiB at the longest names. */
+export const WRITINGS_REPORTED_MAX = 128;
 /** Layers of one survey: with its cuts some 60 KiB of text. Longer ranges are not surveyed. */
 export const SURVEYED_LAYERS_MAX = 4096;
 

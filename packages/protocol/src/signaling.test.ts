@@ -56,6 +56,9 @@ const UP: { readonly [Type in UpMessage['type']]: Extract<UpMessage, { type: Typ
       { peer: peerId('p2'), rttMs: 0.8, bytesPerMs: 24_000.5 },
       { peer: peerId('p3'), rttMs: null, bytesPerMs: null },
     ],
+    wrote: [
+      { to: peerId('p2'), model: 'm', version: 1, cut: 3, codec: 'int6+rans', rows: 4, bytes: 100, plainBytes: 1000 },
+    ],
   },
   assignment: { type: 'assignment', assignmentId: held.assignmentId, state: 'fetching', bytesDone: 1, bytesTotal: 2 },
   surveyed: {
@@ -75,7 +78,7 @@ const UP: { readonly [Type in UpMessage['type']]: Extract<UpMessage, { type: Typ
     reason: 'output "y" deviates by 3.1e-1, limit 0.0001',
   },
   signal: { type: 'signal', to: peerId('p2'), payload: { sdp: 'v=0' } },
-  watch: { type: 'watch', model: 'm', label: 'stable', mode: 'pipeline' },
+  watch: { type: 'watch', model: 'm', label: 'stable', mode: 'pipeline', errorBudget: 0.01 },
   unwatch: { type: 'unwatch', model: 'm', version: 1 },
   leaving: { type: 'leaving', code: 'CLOSED' },
   'shards-wanted': { type: 'shards-wanted', digests: [digest] },
@@ -169,7 +172,8 @@ const OPTIONAL: Readonly<Record<string, readonly string[]>> = {
   assignment: ['bytesDone', 'bytesTotal'],
   proved: ['code', 'reason'],
   prove: ['rowsMax'],
-  watch: ['label', 'mode'],
+  links: ['wrote'],
+  watch: ['label', 'mode', 'errorBudget'],
   placement: ['lingering', 'plan', 'code', 'reason'],
   traffic: ['split', 'shadow'],
 };

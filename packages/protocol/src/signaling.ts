@@ -16,6 +16,7 @@ import {
   SHARDS_PER_MESSAGE_MAX,
   SURVEYED_LAYERS_MAX,
   VERSIONS_NAMED_MAX,
+  WRITINGS_REPORTED_MAX,
 } from './limits.ts';
 import {
   assignmentIdSchema,
@@ -148,10 +149,26 @@ export const linkFiguresSchema = z.strictObject({
 });
 export type LinkFigures = z.infer<typeof linkFiguresSchema>;
 
-/** A node tells what it measured of its links, every `LINKS_REPORT_INTERVAL_MS` at most. */
+/** What a node wrote to the next stage by one codec, at one cut of a model, since it told last. */
+export const linkWritingSchema = z.strictObject({
+  to: peerIdSchema,
+  model: modelNameSchema,
+  version: versionSchema,
+  /** The cut lies before this layer. */
+  cut: count,
+  codec: z.string().check(z.minLength(1), z.maxLength(CODEC_NAME_CHARS_MAX)),
+  rows: z.int().check(z.positive()),
+  bytes: count,
+  /** What it took before it was coded. */
+  plainBytes: count,
+});
+export type LinkWriting = z.infer<typeof linkWritingSchema>;
+
+/** A node tells what it measured of its links and wrote to them, every `LINKS_REPORT_INTERVAL_MS` at most. */
 export const linksSchema = z.strictObject({
   type: z.literal('links'),
   links: z.array(linkFiguresSchema).check(z.maxLength(LINKS_REPORTED_MAX)),
+  wrote: z.optional(z.array(linkWritingSchema).check(z.maxLength(WRITINGS_REPORTED_MAX))),
 });
 
 /** Progress of an assignment, ending in `ready` or `failed`. */
@@ -212,6 +229,8 @@ export const watchSchema = z.strictObject({
   label: z.optional(text(128)),
   /** How the caller would like it served, where the operator leaves it open. */
   mode: z.optional(z.enum(PLACEMENT_MODES)),
+  /** What coding activations may change at the outputs of its requests; without it, what the model's owner allows. */
+  errorBudget: z.optional(z.number().check(z.nonnegative(), z.maximum(1))),
 });
 export const unwatchSchema = z.strictObject({
   type: z.literal('unwatch'),

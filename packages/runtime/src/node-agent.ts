@@ -335,7 +335,8 @@ export class NodeAgent implements ContributedNode {
     const links = linkReport(this.#links?.all() ?? []);
     if (links.length === 0) return;
     this.#linksToldAtMs = nowMs;
-    this.#signaling?.send({ type: 'links', links });
+    const wrote = this.#runner?.takeWritten() ?? [];
+    this.#signaling?.send({ type: 'links', links, ...(wrote.length === 0 ? {} : { wrote }) });
   }
 
   #onLinkMessage(link: Link, message: ChannelMessage, bodies: readonly Uint8Array[]): void | Promise<void> {

@@ -37,9 +37,9 @@ export interface HeldAssignment {
   msPerRow: number | null;
   /** Rows of real work that nobody was told of, and how long the node was busy with them. */
   work: { readonly rows: number; readonly busyMs: number };
-  /** What codecs have cost on what it makes, and the bytes that its latest outputs took plain. */
+  /** What codecs have cost on what it makes, and the bytes that its latest outputs took plain; null before the first. */
   readonly codecs: CodecPicker;
-  leavingBytes: number;
+  leavingBytes: number | null;
 }
 
 /** Where what was downloaded came from. */
@@ -88,7 +88,7 @@ const fresh = (message: AssignMessage, assignments: HeldAssignment['assignments'
   msPerRow: null,
   work: { rows: 0, busyMs: 0 },
   codecs: new CodecPicker(),
-  leavingBytes: 0,
+  leavingBytes: null,
 });
 
 export class StageHolder {

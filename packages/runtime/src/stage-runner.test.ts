@@ -147,6 +147,23 @@ describe('[WK12] going on after a loss', () => {
   });
 });
 
+test('[WK6] what will be long on its way to the next stage is promised, what is soon there is not', async () => {
+  const scene = new RouteScene();
+  for (const name of ['a', 'b']) scene.node(name);
+  await scene.send(1, ['a', 'b'], 1000);
+  await scene.settle();
+  expect(scene.leases).toEqual([]);
+  // Half a megabyte at 1 Mbit/s, which a link is taken for that nobody has measured: 4.2 s.
+  await scene.send(2, ['a', 'b'], 2 ** 17);
+  await scene.settle();
+  expect(scene.results.map(({ microbatch }) => microbatch)).toEqual([1, 2]);
+  const [onward, back] = scene.leases;
+  expect(onward).toMatchObject({ microbatch: 2, attempt: 1 });
+  expect(onward?.leaseMs).toBeGreaterThan(2 * 4200);
+  // So is the result, which has the same size here.
+  expect(back?.leaseMs).toBeGreaterThan(2 * 4200);
+});
+
 test('a slow last stage holds up those before it: no memory grows, at the first or anywhere', async () => {
   const scene = new RouteScene();
   const [first, middle, last] = [scene.node('a'), scene.node('b'), scene.node('c')];

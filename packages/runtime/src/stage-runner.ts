@@ -4,9 +4,11 @@ import type { Link } from '@shoal/mesh/link';
 import {
   CREDIT_WINDOW_BYTES,
   MeshError,
+  REQUEST_DEADLINE_MS_MAX,
   type CancelMessage,
   type EncodedTensor,
   type FailureMessage,
+  type LinkWriting,
   type PeerId,
   type ReleaseMessage,
   type ResultMessage,
@@ -20,6 +22,7 @@ import { KeptBoundaries, type KeptBoundary } from './kept-boundaries.ts';
 import type { HeldAssignment, StageHolder } from './stage-holder.ts';
 import { arriving, bytesOf, leaving, plainBytesOf } from './stage-tensors.ts';
 import { QUEUE_MAX, WorkQueue, type Job } from './work-queue.ts';
+import { WrittenCount } from './written-count.ts';
 
 /** Microbatches given to the executor at once: one computes while the next one's inputs are already there. */
 const RUNNING_MAX = 2;
@@ -33,6 +36,8 @@ const LEASE_FACTOR = 3;
 const LEASE_FLOOR_MS = 2000;
 /** Work that is done sooner needs no lease: whoever waits gives that long of itself, and a message costs both sides. */
 const LEASE_WORTH_MS = 1000;
+/** A link whose rate is not known is taken for a slow one, of 1 Mbit/s: too short a promise would be broken. */
+const SLOW_BYTES_PER_MS = 125;
 /** A run that takes longer than its lease by this factor is stuck: the executor is replaced. */
 const STUCK_FACTOR = 4;
 
@@ -68,6 +73,7 @@ export class StageRunner {
   readonly #parts: StageRunnerParts;
   readonly #queue = new WorkQueue();
   readonly #kept: KeptBoundaries;
+  readonly #written = new WrittenCount();
   /** Ends of the runs under way, for the executor that dies with them. */
   readonly #abortRuns = new Set<(error: MeshError) => void>();
   readonly #idle = new Set<() => void>();
@@ -92,6 +98,11 @@ export class StageRunner {
       unsentBytes: this.#unsentBytes,
       keptBytes: this.#kept.bytes,
     };
+  }
+
+  /** What was written to next stages since it was asked last. */
+  takeWritten(): LinkWriting[] {
+    return this.#written.take();
   }
 
   /** Takes work in. Settles when its bytes are no longer needed, which gives the sender its credit back. */
@@ -222,6 +233,12 @@ export class StageRunner {
         this.#microbatchesDone += 1;
         this.#rowsDone += message.rows;
       }
+      const to = route[stage + 1];
+      if (to !== undefined) {
+        const { model, version, rows } = message;
+        const { bytes, plainBytes } = wrote;
+        this.#written.add({ to, model, version, cut: held.message.layers.end, codec, rows, bytes, plainBytes });
+      }
       await this.#handOn(job, timings, tensors);
     } catch (error) {
       if (this.#queue.finish(job)) await this.#failAcross(job.message, MeshError.from(error, 'EXECUTION_FAILED'));
@@ -231,11 +248,22 @@ export class StageRunner {
   }
 
   /** Tells whoever waits that it is being worked on. Where that cannot be told, the result cannot either. */
-  #promise({ requestId, microbatch, attempt, epoch, replyTo }: WorkMessage, leaseMs: number): void {
+  #promise({ requestId, microbatch, attempt, epoch, replyTo }: WorkMessage, promisedMs: number): void {
+    const leaseMs = Math.min(REQUEST_DEADLINE_MS_MAX, promisedMs);
     this.#parts
       .reach(replyTo)
       .then((link) => link.send({ type: 'lease', requestId, microbatch, attempt, epoch, leaseMs }))
       .catch(() => {});
+  }
+
+  /** What is long on a slow link is under way all the same: whoever waits must not take it for lost, and have it sent twice. */
+  #promiseTransit(message: WorkMessage, receiver: PeerId, bodies: readonly Uint8Array[]): void {
+    const figures = this.#parts.linked(receiver)?.figures;
+    if (figures === undefined) return;
+    const { queuedBytes, bufferedBytes, sendBytesPerMs } = figures;
+    const bytes = bodies.reduce((sum, { length }) => sum + length, queuedBytes + bufferedBytes);
+    const transitMs = bytes / (sendBytesPerMs ?? SLOW_BYTES_PER_MS);
+    if (transitMs >= LEASE_WORTH_MS) this.#promise(message, LEASE_FACTOR * transitMs);
   }
 
   /** The stage's outcome to the next one of the route, kept until it is acknowledged, or the result to whoever waits. */
@@ -269,6 +297,7 @@ export class StageRunner {
   ): Promise<void> {
     try {
       const link = await this.#parts.reach(message.replyTo);
+      this.#promiseTransit(message, message.replyTo, bodies);
       await link.send({ type: 'result', ...result }, bodies);
     } catch (error) {
       await this.#failAcross(message, MeshError.from(error, 'LINK_FAILED'));
@@ -280,6 +309,7 @@ export class StageRunner {
     const node = message.route[message.stage] as PeerId;
     try {
       const link = await this.#parts.reach(node);
+      this.#promiseTransit(message, node, bodies);
       const deadlineMs = Math.max(0, expiresAtMs - this.#parts.clock.nowMs());
       await link.send({ ...message, deadlineMs }, bodies);
     } catch (error) {

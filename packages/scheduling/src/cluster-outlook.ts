@@ -10,7 +10,7 @@ import type { PeerId } from '@shoal/protocol';
 import { wireBytesAtCuts, type ModelProfile } from '@shoal/sharding';
 import { linkBetween, linkTable, speedsDrifted, speedsFor } from './cluster-figures.ts';
 import { partitionOf, setPartition, type Duties } from './cluster-duties.ts';
-import { isWholeOnly, policyFor } from './cluster-policy.ts';
+import { errorBudgets, isWholeOnly, policyFor } from './cluster-policy.ts';
 import { isStuck, proofReason } from './cluster-proofs.ts';
 import type { Room } from './cluster-rooms.ts';
 import {
@@ -24,6 +24,7 @@ import {
   type PeerRecord,
   type ServedModel,
 } from './cluster-state.ts';
+import { codedCuts } from './coded-cuts.ts';
 import type { PlanAnswer, PlanAsk } from './plan-ask.ts';
 import { serves } from './stage-proof.ts';
 
@@ -85,12 +86,14 @@ function askAbout(state: ClusterState, key: string, model: ServedModel, { rooms 
   const previous = partition === undefined ? [] : presentStages(key, partition, usable);
   const isHeld = previous.some(({ replicas }) => replicas.length > 0);
   const { cause, mode, stages, replicas, objective } = policyFor(state, key, model);
+  const budgets = errorBudgets(state, key, model);
+  const coded = codedCuts(model.profile as ModelProfile, model.codecs, budgets);
   return {
     id: (state.plansAsked += 1),
     modelKey: key,
     cause,
     // A model without one is never asked about.
-    profile: wireProfile(model),
+    profile: wireProfile(model, budgets),
     nodes: usable.map((room) => ({
       id: room.peer.id,
       speed: speeds.get(room.peer.id) ?? 1,
@@ -106,6 +109,7 @@ function askAbout(state: ClusterState, key: string, model: ServedModel, { rooms 
     previous: isHeld ? previous : [],
     isServed: isServing(state, key),
     gainMin: GAIN_MIN,
+    ...(coded === undefined ? {} : { coded }),
   };
 }
 
@@ -309,8 +313,8 @@ export function considerUnplanned(state: ClusterState, nowMs: number): void {
   }
 }
 
-/** The figures that a plan goes by: at the cuts, bytes as they cross the wire. */
-function wireProfile({ profile, codecs, info }: ServedModel): ModelProfile {
+/** The figures that a plan goes by: at the cuts, bytes as they cross the wire for whoever allows the least loss. */
+function wireProfile({ profile, codecs }: ServedModel, errorBudgets: readonly number[]): ModelProfile {
   const figures = profile as ModelProfile;
-  return { ...figures, bytesAtCut: wireBytesAtCuts(figures.bytesAtCut, codecs, info.errorBudget ?? 0) };
+  return { ...figures, bytesAtCut: wireBytesAtCuts(figures.bytesAtCut, codecs, Math.min(...errorBudgets)) };
 }

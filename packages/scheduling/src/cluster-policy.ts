@@ -1,20 +1,34 @@
 /** How a model may be served: its operator's word, then what its callers agree on, then whatever is expected to do most. */
 import type { PlacementMode, PlanSummary } from '@shoal/protocol';
-import type { ClusterState, PlacementPolicy, ServedModel } from './cluster-state.ts';
+import type { ClusterState, PlacementPolicy, ServedModel, Wish } from './cluster-state.ts';
 
 export interface Policy extends PlacementPolicy {
   readonly cause: PlanSummary['cause'];
 }
 
+/** Whether a caller asks for something that its placement may follow. */
+export const isWish = (wish: Wish | undefined): boolean =>
+  wish !== undefined && (wish.mode !== null || wish.errorBudget !== null);
+
 /** What a model's watchers wish for; undefined where none does, or where they differ. */
 export function wishFor(state: ClusterState, key: string): PlacementMode | undefined {
   const wishes = new Set<PlacementMode>();
   for (const peer of state.peers.values()) {
-    const wish = peer.watching.get(key);
-    if (wish !== undefined && wish !== null) wishes.add(wish);
+    const mode = peer.watching.get(key)?.mode ?? null;
+    if (mode !== null) wishes.add(mode);
   }
   const [only] = wishes;
   return wishes.size === 1 ? only : undefined;
+}
+
+/** Error budgets of those who follow a model: the owner's, and that of each caller who names another. */
+export function errorBudgets(state: ClusterState, key: string, { info }: ServedModel): readonly number[] {
+  const own = info.errorBudget ?? 0;
+  const callers = [...state.peers.values()].flatMap(({ watching }) => {
+    const wish = watching.get(key);
+    return wish === undefined ? [] : [wish.errorBudget ?? own];
+  });
+  return callers.length === 0 ? [own] : callers;
 }
 
 export function policyFor(state: ClusterState, key: string, { placement }: ServedModel): Policy {

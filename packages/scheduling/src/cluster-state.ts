@@ -5,6 +5,7 @@ import type {
   DownMessage,
   HeldStage,
   LinkFigures,
+  LinkWriting,
   ModelInfo,
   NodeProfile,
   PeerId,
@@ -119,6 +120,19 @@ export interface LinkRecord {
   readonly atMs: number;
 }
 
+/** What a node has told last of what it wrote to a peer at one cut of a model, codec by codec; one entry at least. */
+export interface WrittenRecord {
+  readonly atMs: number;
+  readonly writings: readonly LinkWriting[];
+}
+
+/** How a caller would like a model served. */
+export interface Wish {
+  readonly mode: PlacementMode | null;
+  /** Null: as the model's owner allows. */
+  readonly errorBudget: number | null;
+}
+
 /** One stage of a partition, for a node to hold. */
 export interface StageDuty {
   readonly modelKey: string;
@@ -170,8 +184,10 @@ export interface PeerRecord {
   readonly speeds: Map<string, number>;
   /** By peer that sends to it. */
   readonly links: Map<PeerId, LinkRecord>;
-  /** By model key that a client follows: the mode it wishes for, null for none. */
-  readonly watching: Map<string, PlacementMode | null>;
+  /** By model, cut and receiver. */
+  readonly written: Map<string, WrittenRecord>;
+  /** By model key that a client follows. */
+  readonly watching: Map<string, Wish>;
 }
 
 /** Times that keep the placement calm. */
@@ -227,7 +243,13 @@ export type ClusterEvent =
       readonly rowsDone?: number | undefined;
       readonly work?: readonly WorkFigures[] | undefined;
     }
-  | { readonly type: 'links'; readonly nowMs: number; readonly peer: PeerId; readonly links: readonly LinkFigures[] }
+  | {
+      readonly type: 'links';
+      readonly nowMs: number;
+      readonly peer: PeerId;
+      readonly links: readonly LinkFigures[];
+      readonly wrote?: readonly LinkWriting[] | undefined;
+    }
   | { readonly type: 'assignment'; readonly nowMs: number; readonly peer: PeerId; readonly status: AssignmentStatus }
   | { readonly type: 'surveyed'; readonly nowMs: number; readonly peer: PeerId; readonly message: SurveyedMessage }
   | { readonly type: 'proved'; readonly nowMs: number; readonly peer: PeerId; readonly message: ProvedMessage }
@@ -237,6 +259,7 @@ export type ClusterEvent =
       readonly peer: PeerId;
       readonly modelKey: string;
       readonly mode?: PlacementMode | undefined;
+      readonly errorBudget?: number | undefined;
     }
   | { readonly type: 'unwatched'; readonly nowMs: number; readonly peer: PeerId; readonly modelKey: string }
   | { readonly type: 'left'; readonly nowMs: number; readonly peer: PeerId; readonly code: ReasonCode }

@@ -28,6 +28,7 @@ import {
 } from './cluster-outlook.ts';
 import { placementOf } from './cluster-placement.ts';
 import { advanceProofs, onProved } from './cluster-proofs.ts';
+import { isWish } from './cluster-policy.ts';
 import { dutiesOf, isSameDuty, type Room } from './cluster-rooms.ts';
 import {
   modelKey,
@@ -42,6 +43,7 @@ import {
 } from './cluster-state.ts';
 import { askSurveys, onSurveyed } from './cluster-survey.ts';
 import { carryProof, noProof } from './stage-proof.ts';
+import { noteWritings } from './cluster-writings.ts';
 
 /** A download that broke off, say, is tried again after this. */
 const FAILED_RETRY_MS = 60_000;
@@ -112,6 +114,7 @@ function apply(state: ClusterState, event: ClusterEvent, effects: ClusterEffect[
         assignments: new Map(),
         speeds: new Map(),
         links: new Map(),
+        written: new Map(),
         watching: new Map(),
       });
       return 'nothing';
@@ -136,15 +139,17 @@ function apply(state: ClusterState, event: ClusterEvent, effects: ClusterEffect[
       return onProved(state, event, effects) ? 'placement' : 'nothing';
     case 'watching': {
       const watching = heard(state, event.peer, nowMs)?.watching;
-      watching?.set(event.modelKey, event.mode ?? watching.get(event.modelKey) ?? null);
-      if (event.mode === undefined) return 'nothing';
+      const before = watching?.get(event.modelKey);
+      const { mode = before?.mode ?? null, errorBudget = before?.errorBudget ?? null } = event;
+      watching?.set(event.modelKey, { mode, errorBudget });
+      if (event.mode === undefined && event.errorBudget === undefined) return 'nothing';
       consider(state, event.modelKey, nowMs, state.timing.settleMs);
       return 'placement';
     }
     case 'unwatched': {
       const wish = state.peers.get(event.peer)?.watching.get(event.modelKey);
       heard(state, event.peer, nowMs)?.watching.delete(event.modelKey);
-      if (wish === undefined || wish === null) return 'nothing';
+      if (!isWish(wish)) return 'nothing';
       consider(state, event.modelKey, nowMs, state.timing.settleMs);
       return 'placement';
     }
@@ -180,6 +185,7 @@ function onPong(state: ClusterState, event: Extract<ClusterEvent, { type: 'pong'
 
 function onLinks(state: ClusterState, peer: PeerRecord, event: Extract<ClusterEvent, { type: 'links' }>): void {
   noteLinks(state, peer, event.links, event.nowMs);
+  noteWritings(state, peer, event.wrote ?? [], event.nowMs);
   for (const [key, outlook] of state.outlooks) {
     if ((state.partitions.get(key)?.stages.length ?? 1) < 2 || outlook.dueAtMs !== null) continue;
     const hasDrifted = event.links.some(({ peer: from }) =>
@@ -286,7 +292,7 @@ function remove(state: ClusterState, id: PeerId, code: ReasonCode, nowMs: number
     effects.push({ type: 'send', to: other.id, message: { type: 'peer-left', peerId: id, code } });
   }
   if (gone.profile !== null) considerAll(state, nowMs, state.timing.settleMs);
-  for (const [key, wish] of gone.watching) if (wish !== null) consider(state, key, nowMs, state.timing.settleMs);
+  for (const [key, wish] of gone.watching) if (isWish(wish)) consider(state, key, nowMs, state.timing.settleMs);
   return true;
 }
 

@@ -1,3 +1,4 @@
+export { codecsOfModel, knownWritings, type CodecUse } from './cluster-writings.ts';
 export { placementOf } from './cluster-placement.ts';
 export { CLUSTER_TIMING, createCluster, updateCluster } from './cluster.ts';
 export {

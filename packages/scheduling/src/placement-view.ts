@@ -1,10 +1,11 @@
 /** A placement as operators see it: what was planned, what is expected now, and what was measured. */
-import type { BackendName, PeerId, PlacementMessage, PlanSummary } from '@shoal/protocol';
-import { predictStages, type LayerRange, type Prediction } from '@shoal/sharding';
+import type { BackendName, CodecMeasure, PeerId, PlacementMessage, PlanSummary } from '@shoal/protocol';
+import { chooseCodecs, predictStages, type LayerRange, type Prediction } from '@shoal/sharding';
 import { costMs, LINK_ASSUMED, linkBetween, linkTable, speedsFor } from './cluster-figures.ts';
 import { modelOf, partitionInForce, placementOf } from './cluster-placement.ts';
 import { policyFor, wishFor } from './cluster-policy.ts';
 import type { ClusterState, PeerRecord, PlacementPolicy, ServedModel } from './cluster-state.ts';
+import { codecsInUse, type CodecUse } from './cluster-writings.ts';
 import { linksOfTable } from './plan-ask.ts';
 import { proofView, type ProofView } from './proof-view.ts';
 import { serves } from './stage-proof.ts';
@@ -36,6 +37,8 @@ export interface LinkView {
   readonly bytesPerMs: number;
   /** Which of the two was measured; the other is assumed. */
   readonly measured: { readonly rtt: boolean; readonly rate: boolean };
+  /** How it lately carried what crosses there, most rows first; empty where nothing was told of. */
+  readonly codecs: readonly CodecUse[];
 }
 
 /** A placement in the making. */
@@ -56,6 +59,8 @@ export interface PlacementView extends Omit<PlacementMessage, 'type' | 'stages'>
   readonly stages: readonly StageView[];
   /** Between nodes of neighbouring stages; the most used of large stages. */
   readonly links: readonly LinkView[];
+  /** What the owner's error budget allows of what enters each stage, first to last; null where nothing was measured. */
+  readonly budget: { readonly errorBudget: number; readonly codecs: readonly (CodecMeasure | null)[] };
   /** By the cost model with the figures of now; null where the model cannot be cut, or is not served. */
   readonly predicted: Prediction | null;
   /** What the slowest stage's replicas can compute together; null while it is not served. */
@@ -91,7 +96,8 @@ export function placementView(state: ClusterState, key: string, nowMs: number): 
     policy: policyFor(state, key, model),
     wish: wishFor(state, key) ?? null,
     stages,
-    links: linkViews(state, stages, nowMs),
+    links: linkViews(state, key, stages, nowMs),
+    budget: budgetView(model, placement.boundaries),
     predicted: isServed ? predictedNow(state, model, key, stages, nowMs) : null,
     measured: isServed ? measuredOf(stages) : null,
     proof: proofView(state, key, model),
@@ -131,9 +137,9 @@ function stageViews(
 const nodesOf = (state: ClusterState): PeerRecord[] =>
   [...state.peers.values()].filter((peer) => peer.profile !== null);
 
-function linkViews(state: ClusterState, stages: readonly StageView[], nowMs: number): LinkView[] {
+function linkViews(state: ClusterState, key: string, stages: readonly StageView[], nowMs: number): LinkView[] {
   const views: LinkView[] = [];
-  for (const [stage, { replicas }] of stages.entries()) {
+  for (const [stage, { replicas, layers }] of stages.entries()) {
     for (const { node: from } of replicas) {
       for (const { node: to } of stages[stage + 1]?.replicas ?? []) {
         if (from === to) continue;
@@ -145,12 +151,19 @@ function linkViews(state: ClusterState, stages: readonly StageView[], nowMs: num
           rttMs: rttMs ?? LINK_ASSUMED.rttMs,
           bytesPerMs: bytesPerMs ?? LINK_ASSUMED.bytesPerMs,
           measured: { rtt: rttMs !== null, rate: bytesPerMs !== null },
+          codecs: codecsInUse(state, key, { from, to, cut: layers.end, nowMs }),
         });
         if (views.length === LINKS_SHOWN_MAX) return views;
       }
     }
   }
   return views;
+}
+
+function budgetView({ info }: ServedModel, boundaries: PlacementMessage['boundaries'] = []): PlacementView['budget'] {
+  const { errorBudget = 0 } = info;
+  const chosen = chooseCodecs(boundaries, errorBudget).codecs;
+  return { errorBudget, codecs: boundaries.map((measured, i) => (measured === null ? null : (chosen[i] ?? null))) };
 }
 
 function predictedNow(

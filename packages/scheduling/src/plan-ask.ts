@@ -16,6 +16,7 @@ import {
   type PlannedStage,
   type PlanRequest,
 } from '@shoal/sharding';
+import { preferCoded, type CodedCuts } from './coded-cuts.ts';
 
 export interface AskedNode {
   readonly id: string;
@@ -47,6 +48,8 @@ export interface PlanAsk extends Pick<PlanRequest, 'mode' | 'stages' | 'replicas
   readonly isServed: boolean;
   /** A move for a better figure alone must better it by this share. */
   readonly gainMin: number;
+  /** Where codecs were measured, for callers whose error budget allows them. */
+  readonly coded?: CodedCuts;
 }
 
 export type PlanAnswer =
@@ -71,6 +74,10 @@ export function linksOfTable({ default: assumed, between, client }: LinkTable): 
 
 /** Throws RangeError naming the field where a figure of the question is no figure at all. */
 export function answerPlan(ask: PlanAsk): PlanAnswer {
+  return ask.coded === undefined ? answerFreely(ask) : preferCoded(ask, ask.coded, answerFreely);
+}
+
+function answerFreely(ask: PlanAsk): PlanAnswer {
   const request: PlanRequest = { ...ask, links: linksOfTable(ask.links) };
   const { previous, isServed, gainMin } = ask;
   if (previous.length === 0) {

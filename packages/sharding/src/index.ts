@@ -73,8 +73,10 @@ export { allowedCodecs, CodecPicker } from './budget/codec-picker.ts';
 export { outputError, type OutputError } from './budget/output-error.ts';
 export {
   boundariesAt,
+  codecError,
   codecTableSchema,
   cutsToMeasure,
   wireBytesAtCuts,
+  type CodecError,
   type CodecTable,
 } from './budget/codec-table.ts';

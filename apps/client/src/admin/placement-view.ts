@@ -1,6 +1,6 @@
 /** `<shoal-placements>`: per model the chain of its stages, with what was predicted, what was measured, and why it is so. */
 import { css, html, LitElement, type TemplateResult } from 'lit';
-import { formatBytes, formatMs } from '../shared/format.ts';
+import { formatMs } from '../shared/format.ts';
 import { shape } from '../shared/shapes.ts';
 import { badges, base } from '../shared/styles.ts';
 import { placement as strings } from '../strings/strings.ts';
@@ -12,6 +12,7 @@ import {
   type PlacedReplica,
   type PlacedStage,
   type Placement,
+  type Written,
 } from './placement.ts';
 
 export class PlacementView extends LitElement {
@@ -69,6 +70,7 @@ export class PlacementView extends LitElement {
         strings.measuredHelp,
       )}
       ${figure(strings.latency, predicted === null ? strings.none : formatMs(predicted.latencyMs), strings.latencyHelp)}
+      ${placement.stages.length === 1 ? null : figure(strings.budget, strings.ofBudget(placement.budget.errorBudget), strings.budgetHelp)}
       ${gap === null ? null : figure(strings.bound, strings.ofBound(gap), strings.boundHelp)}
     </dl>`;
   }
@@ -119,7 +121,7 @@ export class PlacementView extends LitElement {
 
   #hop(hop: Hop | null, bytes: number | null): TemplateResult {
     return html`<div class="hop small number ${hop?.measured === 'none' ? 'assumed' : ''}">
-      <span class="bytes">${bytes === null ? strings.none : strings.perRow(formatBytes(bytes))}</span>
+      <span class="bytes">${strings.perRow(hop?.written?.bytesPerRow ?? bytes)}</span>
       <svg viewBox="0 0 64 12" preserveAspectRatio="none" aria-hidden="true">
         <path d="M0 6 H60" pathLength="60" />
         <path class="head" d="M55 1 L62 6 L55 11" />
@@ -129,7 +131,14 @@ export class PlacementView extends LitElement {
           ? html`<span class="soft">${strings.sameNode}</span>`
           : html`<span>${strings.link(hop)}</span> <span class="soft">${strings.linkBasis[hop.measured]}</span>`
       }
+      ${hop === null || hop.written === null ? null : this.#written(hop.written)}
     </div>`;
+  }
+
+  #written(written: Written): TemplateResult {
+    return html`<span class="written" data-testid="written" title=${strings.writtenHelp}>
+      <span class="codec">${written.codec}</span> <span class="soft">${strings.written(written)}</span>
+    </span>`;
   }
 
   static override styles = [
@@ -273,8 +282,12 @@ export class PlacementView extends LitElement {
       .assumed svg path:not(.head) {
         stroke-dasharray: 4 3;
       }
-      .bytes {
+      .bytes,
+      .codec {
         font-weight: 600;
+      }
+      .written {
+        margin-top: 0.35rem;
       }
       .note {
         display: flex;

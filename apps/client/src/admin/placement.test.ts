@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { gapOf, hopAfter, longestMs, type Placement } from './placement.ts';
+import { gapOf, hopAfter, longestMs, type CodecUse, type Placement } from './placement.ts';
 
 const replica = (node: string, measuredMsPerRow: number | null) => ({
   node,
@@ -9,6 +9,13 @@ const replica = (node: string, measuredMsPerRow: number | null) => ({
   predictedMsPerRow: 10,
   measuredMsPerRow,
   measuredRows: 4,
+});
+const use = (codec: string, rows: number, bytes: number): CodecUse => ({
+  codec,
+  rows,
+  bytes,
+  plainBytes: rows * 100,
+  error: { relativeL2: codec === 'f32' ? 0 : 0.004, disagreement: 0 },
 });
 const placement: Placement = {
   model: 'm',
@@ -21,9 +28,24 @@ const placement: Placement = {
     { layers: { start: 4, end: 9 }, replicas: [replica('c', 40)], bytesOut: 5 },
   ],
   links: [
-    { from: 'a', to: 'c', rttMs: 1, bytesPerMs: 300, measured: { rtt: true, rate: true } },
-    { from: 'b', to: 'c', rttMs: 5, bytesPerMs: 100, measured: { rtt: false, rate: false } },
+    {
+      from: 'a',
+      to: 'c',
+      rttMs: 1,
+      bytesPerMs: 300,
+      measured: { rtt: true, rate: true },
+      codecs: [use('int6+rans', 9, 90), use('f32', 1, 100)],
+    },
+    {
+      from: 'b',
+      to: 'c',
+      rttMs: 5,
+      bytesPerMs: 100,
+      measured: { rtt: false, rate: false },
+      codecs: [use('int6+rans', 10, 110)],
+    },
   ],
+  budget: { errorBudget: 0.01 },
   predicted: null,
   measured: null,
   proof: null,
@@ -32,8 +54,20 @@ const placement: Placement = {
 };
 
 test('the way between two stages has the range of its links, and says how much of it was measured', () => {
-  expect(hopAfter(placement, 0)).toEqual({ bytes: 100, rttMs: [1, 5], bytesPerMs: [100, 300], measured: 'some' });
+  expect(hopAfter(placement, 0)).toMatchObject({ bytes: 100, rttMs: [1, 5], bytesPerMs: [100, 300], measured: 'some' });
   expect(hopAfter(placement, 1)).toBeNull();
+});
+
+test('what crosses is told over all links, by the codec that carried most', () => {
+  expect(hopAfter(placement, 0)?.written).toEqual({
+    codec: 'int6+rans',
+    bytesPerRow: 15,
+    plainBytesPerRow: 100,
+    error: { relativeL2: 0.004, disagreement: 0 },
+    otherCodecs: 1,
+  });
+  const links = placement.links.map((link) => ({ ...link, codecs: [] }));
+  expect(hopAfter({ ...placement, links }, 0)?.written).toBeNull();
 });
 
 test('bars are drawn against the longest time', () => expect(longestMs(placement)).toBe(40));

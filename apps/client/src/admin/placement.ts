@@ -21,12 +21,23 @@ export interface PlacedStage {
   readonly bytesOut: number | null;
 }
 
+/** What one codec lately carried over a link. */
+export interface CodecUse {
+  readonly codec: string;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly plainBytes: number;
+  /** What it does to the answers, as calibrated; null where that was not measured. */
+  readonly error: { readonly relativeL2: number; readonly disagreement: number } | null;
+}
+
 export interface PlacedLink {
   readonly from: string;
   readonly to: string;
   readonly rttMs: number;
   readonly bytesPerMs: number;
   readonly measured: { readonly rtt: boolean; readonly rate: boolean };
+  readonly codecs: readonly CodecUse[];
 }
 
 /** One entry of `GET /api/v1/placement`. */
@@ -41,6 +52,8 @@ export interface Placement {
   readonly policy: { readonly mode?: Mode | 'auto'; readonly stages?: number; readonly cause: PlanSummary['cause'] };
   readonly stages: readonly PlacedStage[];
   readonly links: readonly PlacedLink[];
+  /** What its owner allows coding to change, and the codecs that this allows where each stage begins. */
+  readonly budget: { readonly errorBudget: number };
   readonly plan?: PlanSummary;
   readonly predicted: {
     readonly rowsPerSecond: number;
@@ -78,6 +91,19 @@ export interface Hop {
   readonly rttMs: readonly [low: number, high: number];
   readonly bytesPerMs: readonly [low: number, high: number];
   readonly measured: 'all' | 'some' | 'none';
+  /** How what crosses is written, over all links; null before anything was. */
+  readonly written: Written | null;
+}
+
+export interface Written {
+  /** What carried most rows. */
+  readonly codec: string;
+  /** Of all codecs together. */
+  readonly bytesPerRow: number;
+  readonly plainBytesPerRow: number;
+  /** Of that codec. */
+  readonly error: CodecUse['error'];
+  readonly otherCodecs: number;
 }
 
 /** The way from a stage to the next one; null where one node holds both. */
@@ -92,7 +118,33 @@ export function hopAfter({ stages, links }: Placement, stage: number): Hop | nul
     bytes: stages[stage]?.bytesOut ?? null,
     rttMs: range(between.map(({ rttMs }) => rttMs)),
     bytesPerMs: range(between.map(({ bytesPerMs }) => bytesPerMs)),
+    written: writtenOver(between),
     measured: flags.every(Boolean) ? 'all' : flags.some(Boolean) ? 'some' : 'none',
+  };
+}
+
+function writtenOver(links: readonly PlacedLink[]): Written | null {
+  const byCodec = new Map<string, CodecUse>();
+  for (const use of links.flatMap(({ codecs }) => codecs)) {
+    const { rows, bytes, plainBytes } = byCodec.get(use.codec) ?? { rows: 0, bytes: 0, plainBytes: 0 };
+    byCodec.set(use.codec, {
+      ...use,
+      rows: rows + use.rows,
+      bytes: bytes + use.bytes,
+      plainBytes: plainBytes + use.plainBytes,
+    });
+  }
+  const uses = [...byCodec.values()].sort((a, b) => b.rows - a.rows);
+  const [most] = uses;
+  if (most === undefined) return null;
+  const total = (of: (use: CodecUse) => number): number => uses.reduce((sum, use) => sum + of(use), 0);
+  const rows = total((use) => use.rows);
+  return {
+    codec: most.codec,
+    bytesPerRow: total((use) => use.bytes) / rows,
+    plainBytesPerRow: total((use) => use.plainBytes) / rows,
+    error: most.error,
+    otherCodecs: uses.length - 1,
   };
 }
 

@@ -101,6 +101,14 @@ export class VersionsView extends LitElement {
       <ul class="versions">
         ${model.versions.map((version) => this.#version(version))}
       </ul>
+      ${
+        model.recording === null
+          ? null
+          : html`<p class="facts small" data-testid="recording">
+              <strong>${shape('disc', '0.75em')} ${strings.recording}</strong>
+              <span>${strings.recorded(model.recording)}</span>
+            </p>`
+      }
       ${model.split === null ? null : this.#split(model.split)} ${this.#shadow()}
       <details>
         <summary>${strings.change}</summary>

@@ -19,6 +19,7 @@ const model = (more: Partial<ModelVersions>): ModelVersions => ({
   shadow: null,
   versions: [],
   comparisons: [],
+  recording: null,
   configError: null,
   ...more,
 });

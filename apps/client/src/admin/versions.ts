@@ -43,6 +43,8 @@ export interface ModelVersions {
   readonly shadow: { readonly to: string; readonly share: number; readonly version: number | null } | null;
   readonly versions: readonly ModelVersion[];
   readonly comparisons: readonly ShadowComparison[];
+  /** Requests whose inputs are kept for calibration; null where its owner has not asked for that. */
+  readonly recording: { readonly kept: number; readonly of: number } | null;
   readonly configError: string | null;
 }
 

@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { formatBytes, formatCount, formatDuration, formatMs, formatProbability, formatShare } from './format.ts';
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatError,
+  formatMs,
+  formatProbability,
+  formatShare,
+} from './format.ts';
 
 describe('formatBytes', () => {
   it.each([
@@ -40,6 +48,13 @@ it('groups counts and writes shares with their sign', () => {
   expect(formatCount(1_234_567)).toBe('1,234,567');
   expect(formatShare(0.97312)).toBe('97.3 %');
 });
+
+it.each([
+  [0, '0 %'],
+  [0.00004, '< 0.01 %'],
+  [0.00037, '0.04 %'],
+  [0.0123, '1.2 %'],
+])('writes the error %d as %s', (error, text) => expect(formatError(error)).toBe(text));
 
 it.each([
   [0, '0 %'],

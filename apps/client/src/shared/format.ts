@@ -47,6 +47,12 @@ export function formatShare(share: number): string {
   return `${oneDecimal.format(share * 100)} %`;
 }
 
+/** A small share by its leading figure, as errors are told: `0.0123` is `1.2 %`, `0.00037` is `0.04 %`, less than that `< 0.01 %`. */
+export function formatError(share: number): string {
+  if (share > 0 && share < 0.0001) return '< 0.01 %';
+  return share < 0.001 ? `${Number((share * 100).toFixed(2))} %` : formatShare(share);
+}
+
 /** A probability in (0, 1) never reads as 0 % or 100 %. */
 export function formatProbability(probability: number): string {
   if (probability > 0 && probability < 0.0005) return '< 0.1 %';

@@ -1,11 +1,11 @@
 /** Every word of the pages in English, whole sentences only: a sentence put together from parts has no translation. */
 import type { ClusterModel, NodeActivity, NodeAssignment, SortKey } from '../admin/cluster.ts';
 import type { ModelVersions, VersionState } from '../admin/versions.ts';
-import type { Hop, Mode, Placement } from '../admin/placement.ts';
+import type { Hop, Mode, Placement, Written } from '../admin/placement.ts';
 import type { DeviceFacts, FitFinding, FitLevel, FitTopic } from '../join/fit.ts';
 import type { BackendChoice } from '../join/options.ts';
 import type { WaterfallSegment } from '../playground/work.ts';
-import { formatBytes, formatCount, formatDuration, formatMs, formatShare } from '../shared/format.ts';
+import { formatBytes, formatCount, formatDuration, formatError, formatMs, formatShare } from '../shared/format.ts';
 import type { NodeModelStatus, NodePhase } from '../shared/sdk.ts';
 import type { Theme } from '../shared/theme.ts';
 
@@ -488,6 +488,9 @@ export const versions = {
   latest: 'latest',
   label: (label: string): string => `label ${label}`,
   replicas: (replicas: number): string => plural(replicas, '1 replica', '# replicas'),
+  recording: 'Keeps inputs',
+  recorded: ({ kept, of }: NonNullable<ModelVersions['recording']>): string =>
+    `Inputs of ${formatCount(kept)} of ${plural(of, '1 sampled request', '# sampled requests')} are kept beside the model, for calibration.`,
   configKept: 'serving.json is not in force',
   refused: 'Not changed',
   split: 'Split',
@@ -534,6 +537,14 @@ const rate = (rowsPerSecond: number): string =>
   `${rowsPerSecond >= 100 ? formatCount(rowsPerSecond) : Number(rowsPerSecond.toPrecision(3))} rows/s`;
 const span = (low: number, high: number, format: (value: number) => string): string =>
   format(low) === format(high) ? format(low) : `${format(low)} to ${format(high)}`;
+/** What a codec does to the answers, in words. */
+function errorText(error: Written['error']): string {
+  if (error === null) return 'error not measured';
+  if (error.relativeL2 === 0 && error.disagreement === 0) return 'lossless';
+  const differ = error.disagreement === 0 ? '' : `, ${formatShare(error.disagreement)} of answers differ`;
+  return `error ${formatError(error.relativeL2)}${differ}`;
+}
+
 /** Bytes a millisecond as bytes a second. */
 const goodput = (bytesPerMs: number): string => `${formatBytes(bytesPerMs * 1000)}/s`;
 
@@ -582,7 +593,18 @@ export const placement = {
         : `${formatMs(facts.ms)} in self-test`;
     return facts.predictedMsPerRow === null ? seen : `${formatMs(facts.predictedMsPerRow)} predicted, ${seen}`;
   },
-  perRow: (bytes: string): string => `${bytes} a row`,
+  perRow: (bytes: number | null): string => (bytes === null ? 'unknown' : `${formatBytes(bytes)} a row`),
+  written: ({ bytesPerRow, plainBytesPerRow, error, otherCodecs }: Written): string => {
+    const share = `${formatShare(plainBytesPerRow === 0 ? 1 : bytesPerRow / plainBytesPerRow)} of ${formatBytes(plainBytesPerRow)}`;
+    const others = otherCodecs === 0 ? '' : `, with ${plural(otherCodecs, 'another codec', '# other codecs')}`;
+    return `${share}${others}, ${errorText(error)}`;
+  },
+  writtenHelp:
+    'How the nodes lately wrote what crosses here, its share of float32, and what the codec was measured to change at the outputs: relative L2 of the worst row, and answers that differ.',
+  budget: 'error budget',
+  budgetHelp:
+    'What coding between stages may change at the outputs where a caller says nothing: errorBudget in serving.json.',
+  ofBudget: (budget: number): string => (budget === 0 ? 'none: lossless' : formatShare(budget)),
   link: ({ rttMs, bytesPerMs }: Hop): string => `${span(...rttMs, formatMs)} · ${span(...bytesPerMs, goodput)}`,
   linkBasis: { all: 'measured', some: 'partly assumed', none: 'assumed' } satisfies Record<Hop['measured'], string>,
   sameNode: 'link not known',

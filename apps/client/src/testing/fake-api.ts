@@ -115,6 +115,7 @@ const FAKE_VERSIONS: readonly ModelVersions[] = FAKE_MODELS.map(({ model }) => (
   shadow: null,
   versions: [fakeVersion(1)],
   comparisons: [],
+  recording: { kept: 12, of: 32 },
   configError: null,
   ...(model === 'mobilenet_v2'
     ? {

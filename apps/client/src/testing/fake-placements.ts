@@ -22,6 +22,17 @@ export function fakePlacements(): readonly Placement[] {
     { layers: { start: 88, end: 120 }, replicas: [replica('library-pc-14', 29, 27.5)], bytesOut: 20 },
   ];
   const measured = { rtt: true, rate: true };
+  const coded = [
+    {
+      codec: 'int6+rans',
+      rows: 40,
+      bytes: 94_000,
+      plainBytes: 1_254_400,
+      error: { relativeL2: 0.0042, disagreement: 0.0125 },
+    },
+  ];
+  const lossless = { relativeL2: 0, disagreement: 0 };
+  const plain = [{ codec: 'f32', rows: 12, bytes: 376_320, plainBytes: 376_320, error: lossless }];
   const plan = {
     mode: 'hybrid' as const,
     cause: 'cost' as const,
@@ -39,15 +50,17 @@ export function fakePlacements(): readonly Placement[] {
       mode: 'hybrid',
       policy: { cause: 'cost' },
       stages,
+      budget: { errorBudget: 0.01 },
       links: [
-        { from: 'embedded 1', to: 'kitchen tablet', rttMs: 8.4, bytesPerMs: 2100, measured },
-        { from: 'embedded 1', to: 'Ada’s laptop', rttMs: 1.2, bytesPerMs: 22_000, measured },
+        { from: 'embedded 1', to: 'kitchen tablet', rttMs: 8.4, bytesPerMs: 2100, measured, codecs: coded },
+        { from: 'embedded 1', to: 'Ada’s laptop', rttMs: 1.2, bytesPerMs: 22_000, measured, codecs: plain },
         {
           from: 'kitchen tablet',
           to: 'library-pc-14',
           rttMs: 5,
           bytesPerMs: 12_500,
           measured: { rtt: false, rate: false },
+          codecs: [],
         },
       ],
       plan,
@@ -81,6 +94,7 @@ export function fakePlacements(): readonly Placement[] {
       policy: { cause: 'cost' },
       stages: [{ layers: { start: 0, end: 9 }, replicas: [replica('embedded 1', 0.6, 0.64)], bytesOut: 40 }],
       links: [],
+      budget: { errorBudget: 0 },
       plan: { ...plan, mode: 'data', rowsPerSecond: 1560, boundRowsPerSecond: 1560, latencyMs: 5.7 },
       predicted: { rowsPerSecond: 1560, latencyMs: 5.7, bottleneckStage: 0 },
       measured: { rowsPerSecond: 1562, bottleneckStage: 0, by: 'self-test' },
@@ -101,6 +115,7 @@ export function fakePlacements(): readonly Placement[] {
         { layers: { start: 40, end: 72 }, replicas: [], bytesOut: 2048 },
       ],
       links: [],
+      budget: { errorBudget: 0 },
       predicted: null,
       measured: null,
       proof: { state: 'unproven', vectors: 0, routes: [], reason: 'the model has no golden vectors' },

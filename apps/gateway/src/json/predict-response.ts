@@ -30,6 +30,25 @@ export function* writePredictResponse(layout: TensorLayout, outputs: NamedTensor
   yield* inPieces(layout === 'row' ? rows(named) : columns(named));
 }
 
+/**
+ * Inputs by name as the body of a predict request, in pieces: what reads it (`readPredictRequest`) gets the same tensors.
+ */
+export function* writePredictRequest(inputs: NamedTensors): Generator<string, void> {
+  yield* inPieces(requestTexts(inputs));
+}
+
+function* requestTexts(inputs: NamedTensors): Generator<string, void> {
+  yield '{"inputs": {';
+  for (const [index, [name, tensor]] of Object.entries(inputs).entries()) {
+    yield `${index === 0 ? '' : ', '}${JSON.stringify(name)}: `;
+    const { shape } = tensor;
+    const leaves = (offset: number, count: number): string =>
+      joinLeaves(name, tensor, offset, count, shape.length, ', ');
+    yield* nested(shape, { ...ON_ONE_LINE, leaves });
+  }
+  yield '}}\n';
+}
+
 function* rows(named: readonly (readonly [string, TensorData])[]): Generator<string, void> {
   const count = rowCount(named);
   yield '{\n    "predictions": ';

@@ -4,10 +4,12 @@ import { MeshError, type EncodedTensor, type PlacementMessage, type TensorData }
 import {
   allowedCodecs,
   chooseCodecs,
+  codecError,
   CODECS,
   CodecPicker,
   encodeActivation,
   REFERENCE_KERNELS,
+  type CodecError,
   type CodecKernels,
 } from '@shoal/sharding';
 import type { WrittenInputs } from '../sdk.ts';
@@ -19,6 +21,9 @@ const BUDGETS_MAX = 16;
 export type LoadKernels = () => Promise<CodecKernels>;
 
 const PLAIN = 'f32';
+/** What a codec does to the answers where tensors enter a stage of this placement: measured, or none because nothing is lost. */
+export const errorAt = ({ boundaries }: PlacementMessage, stage: number, codec: string): CodecError | null =>
+  codecError(codec, boundaries?.[stage]?.codecs ?? []);
 
 export class BoundaryCodecs {
   readonly #picker = new CodecPicker();
@@ -52,7 +57,7 @@ export class BoundaryCodecs {
     leastFaithful: string | undefined,
     bytesPerMs: number | null,
     clock: Clock,
-  ): { readonly encoded: readonly EncodedTensor[]; readonly sent: WrittenInputs } {
+  ): { readonly encoded: readonly EncodedTensor[]; readonly sent: Omit<WrittenInputs, 'error'> } {
     const plainBytes = tensors.reduce((sum, [, { data }]) => sum + (ArrayBuffer.isView(data) ? data.byteLength : 0), 0);
     const picked = this.#picker.pick(allowedCodecs(leastFaithful), plainBytes, bytesPerMs);
     const kernels = picked === PLAIN ? REFERENCE_KERNELS : this.#fetchedKernels();

@@ -18,7 +18,7 @@ import { Links } from '../links.ts';
 import type { Mesh, MeshEvents, MeshModel, ModelFigures, ModelOptions, PredictOptions } from '../sdk.ts';
 import type { Signaling, Welcome } from '../signaling.ts';
 import type { TensorPort } from '../tensor-port.ts';
-import type { LoadKernels } from './boundary-codecs.ts';
+import { checkedErrorBudget, type LoadKernels } from './boundary-codecs.ts';
 import { BoundModel, type ModelMeaning } from './bound-model.ts';
 import { FollowedModels, type Followed } from './followed-models.ts';
 import { ModelClient, requestDeadlineMs, type Outcome } from './model-client.ts';
@@ -46,8 +46,8 @@ export class MeshClient implements Mesh {
   /** By model key; one dispatcher per model version, however often it was asked for. */
   readonly #models = new Map<string, ModelClient>();
   readonly #followed: FollowedModels;
-  /** By name of a model: the mode that was last asked for. */
-  readonly #wishes = new Map<string, NonNullable<ModelOptions['mode']>>();
+  /** By name of a model: the mode and the error budget that were last asked for. */
+  readonly #wishes = new Map<string, Pick<ModelOptions, 'mode' | 'errorBudget'>>();
   readonly #named: NamedRequests;
   readonly #closing = new AbortController();
 
@@ -86,7 +86,12 @@ export class MeshClient implements Mesh {
   }
 
   async model(name: string, options: ModelOptions = {}): Promise<MeshModel> {
-    if (options.mode !== undefined) this.#wishes.set(name, options.mode);
+    const { mode = this.#wishes.get(name)?.mode, errorBudget = this.#wishes.get(name)?.errorBudget } = options;
+    if (errorBudget !== undefined) checkedErrorBudget(errorBudget);
+    this.#wishes.set(name, {
+      ...(mode === undefined ? {} : { mode }),
+      ...(errorBudget === undefined ? {} : { errorBudget }),
+    });
     const client = await this.#watch(name, options);
     const meaning = options.version === undefined ? this.#follow(options.label, client) : this.#versionOf(client);
     return new BoundModel({ meaning, options, tensors: this.#parts.tensors });
@@ -107,7 +112,7 @@ export class MeshClient implements Mesh {
   async #watch(name: string, { version, label }: ModelOptions): Promise<ModelClient> {
     const { signaling, clock, random, loadKernels } = this.#parts;
     const { signal } = this.#closing;
-    const mode = this.#wishes.get(name) ?? 'auto';
+    const { mode = 'auto', errorBudget } = this.#wishes.get(name) ?? {};
     if (signal.aborted) throw new MeshError('CLOSED', 'this mesh was closed');
     const reply = await withDeadline(
       signaling.watch({
@@ -116,6 +121,7 @@ export class MeshClient implements Mesh {
         ...(version === undefined ? {} : { version }),
         ...(label === undefined ? {} : { label }),
         ...(mode === 'auto' ? {} : { mode }),
+        ...(errorBudget === undefined ? {} : { errorBudget }),
       }),
       {
         clock,

@@ -18,6 +18,7 @@ import {
   type RequestId,
   type ResultMessage,
   type Signature,
+  type StageTiming,
   type TensorData,
 } from '@shoal/protocol';
 import {
@@ -30,9 +31,9 @@ import {
   type Flight,
 } from '@shoal/scheduling';
 import type { Links } from '../links.ts';
-import type { MicrobatchTrace, ModelFigures, PredictOptions, WrittenInputs } from '../sdk.ts';
+import type { MicrobatchTrace, ModelFigures, PredictOptions, StageTrace, WrittenInputs } from '../sdk.ts';
 import { checkInputs, rowsOf, signatureOf, type CheckedInputs } from '@shoal/sharding';
-import { BoundaryCodecs, checkedErrorBudget, type LoadKernels } from './boundary-codecs.ts';
+import { BoundaryCodecs, checkedErrorBudget, errorAt, type LoadKernels } from './boundary-codecs.ts';
 import { TrafficCount } from './model-figures.ts';
 import { Releases } from './releases.ts';
 import { joinOutputs, readOutputs, type OutputPart } from './request-outputs.ts';
@@ -309,7 +310,7 @@ export class ModelClient {
         ([name, tensor]) => [name, inputs.splittable ? rowsOf(tensor, span.start, span.end) : tensor] as const,
       );
       const { encoded, sent } = this.#codecs.encode(named, codecs[0], link.figures.sendBytesPerMs, clock);
-      this.#sent.set(flight, sent);
+      this.#sent.set(flight, { ...sent, error: errorAt(this.#placement, 0, sent.codec) });
       const tensors = encoded.map(({ header }) => header);
       this.#traffic.sent(tensors);
       await link.send(
@@ -381,17 +382,26 @@ export class ModelClient {
     const pending = this.#pending.get(flight.requestId);
     if (pending === undefined) return;
     pending.parts.push(part);
-    const replicas = this.#placement.stages.flatMap((stage) => stage.replicas);
     pending.traces.push({
       rows: [part.start, part.end],
       attempts: flight.attempt,
       totalMs: this.#parts.clock.nowMs() - flight.sentAtMs,
       inputs: this.#sent.get(flight) ?? null,
-      stages: result.timings.map((timing) => {
-        const replica = replicas.find(({ node }) => node === timing.node);
-        return { ...timing, nodeName: replica?.name ?? timing.node, backend: replica?.backend ?? null };
-      }),
+      stages: result.timings.map((timing) => this.#stageTrace(timing, result.epoch)),
     });
+  }
+
+  /** Of work that began under an earlier placement the measures are not at hand. */
+  #stageTrace({ wrote, ...timing }: StageTiming, epoch: number): StageTrace {
+    const { stages, epoch: now, boundaries = [] } = this.#placement;
+    const replica = stages.flatMap(({ replicas }) => replicas).find(({ node }) => node === timing.node);
+    const measured = { ...this.#placement, boundaries: epoch === now ? boundaries : [] };
+    return {
+      ...timing,
+      nodeName: replica?.name ?? timing.node,
+      backend: replica?.backend ?? null,
+      ...(wrote === undefined ? {} : { wrote: { ...wrote, error: errorAt(measured, timing.stage + 1, wrote.codec) } }),
+    };
   }
 
   #settle(requestId: RequestId, error: MeshError | null): void {

@@ -7,6 +7,7 @@ import {
   requestId,
   type ChannelMessage,
   type FailureMessage,
+  type LeaseMessage,
   type NamedTensors,
   type PeerId,
   type ResultMessage,
@@ -38,6 +39,7 @@ export class RouteNode {
     this.#network = network;
     const held = {
       stageId: 's',
+      message: { layers: { start: 0, end: 1 } },
       work: { rows: 0, busyMs: 0 },
       msPerRow: 1,
       manifest: {} as Manifest,
@@ -123,6 +125,7 @@ export class RouteScene {
   readonly network = new MemoryNetwork();
   readonly results: ResultMessage[] = [];
   readonly failures: FailureMessage[] = [];
+  readonly leases: LeaseMessage[] = [];
   /** First values of the results' tensors, by microbatch. */
   readonly values = new Map<number, number>();
   readonly #links: Links;
@@ -132,6 +135,7 @@ export class RouteScene {
     this.#links = new Links(this.network.transport(CLIENT), this.clock, {
       message: (_link, message, bodies) => {
         if (message.type === 'failure') this.failures.push(message);
+        if (message.type === 'lease') this.leases.push(message);
         if (message.type !== 'result') return;
         this.results.push(message);
         const [header] = message.tensors;

@@ -10,7 +10,7 @@ import {
   type PeerId,
   type ProveMessage,
 } from '@shoal/protocol';
-import { missingWeightBytes, type LayerRange, type ModelProfile } from '@shoal/sharding';
+import { missingWeightBytes, type CodecTable, type LayerRange, type ModelProfile } from '@shoal/sharding';
 import { createCluster, updateCluster } from '../cluster.ts';
 import { costMs } from '../cluster-figures.ts';
 import { placementOf } from '../cluster-placement.ts';
@@ -53,6 +53,9 @@ interface SceneNode {
 export interface SceneOptions {
   readonly profile: ModelProfile;
   readonly policy?: PlacementPolicy;
+  /** What codecs do to the model, and what its owner allows of that. */
+  readonly codecs?: CodecTable;
+  readonly errorBudget?: number;
   /** How long a node takes to fetch and prove a stage. */
   readonly loadMs?: number;
   /** Golden vectors of the model. */
@@ -96,16 +99,25 @@ export class ClusterScene {
   }
 
   get model(): ServedModel {
-    const { profile, policy = {} } = this.#options;
+    const { profile, policy = {}, codecs = null, errorBudget = 0 } = this.#options;
     const weightBytes = profile.layers.reduce((sum, layer) => sum + layer.weightBytes, 0);
     return {
-      info: { model: 'm', version: 1, signatures: {}, classNames: null, rowsIndependent: true, weightBytes },
+      info: {
+        model: 'm',
+        version: 1,
+        signatures: {},
+        classNames: null,
+        rowsIndependent: true,
+        weightBytes,
+        errorBudget,
+      },
       manifestPath: '/models/m/1/manifest.json',
       manifestDigest: DIGEST,
       memoryBytes: weightBytes,
       layers: profile.layers.length,
       profile,
       goldenVectors: this.#options.goldenVectors ?? 0,
+      codecs,
       placement: policy,
     };
   }

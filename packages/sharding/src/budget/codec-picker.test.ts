@@ -66,6 +66,31 @@ describe('CodecPicker', () => {
   test('what is small goes as it is', () => {
     expect(new CodecPicker().pick(['int4+rans', 'f32'], 100, 250)).toBe('f32');
   });
+
+  test('what nobody knows the size of is coded as its budget allows: as it is it might take seconds', () => {
+    expect(new CodecPicker().pick(allowedCodecs('int4+rans'), null, null)).toBe('int4+rans');
+    expect(new CodecPicker().pick(allowedCodecs(undefined), null, null)).toBe('f32');
+  });
+
+  test('on a slow link nothing is tried, or tried again, whose bytes alone take longer than the best', () => {
+    const picker = new CodecPicker();
+    const allowed = allowedCodecs('int8+rans');
+    for (let i = 0; i < 300; i++) {
+      expect(picker.pick(allowed, MEGABYTE, 250)).toBe('int8+rans');
+      picker.learn('int8+rans', { plainBytes: MEGABYTE, bytes: 100_000, encodeMs: 5 });
+    }
+  });
+
+  test('a codec that takes longer than it saves is left after its trials, without trying anything dear', () => {
+    const picker = new CodecPicker();
+    const picks = Array.from({ length: 40 }, () => {
+      const codec = picker.pick(allowedCodecs('int8+rans'), MEGABYTE, 200_000);
+      // A megabyte takes 5 ms as it is.
+      picker.learn(codec, { plainBytes: MEGABYTE, bytes: 100_000, encodeMs: codec === 'f32' ? 0 : 8 });
+      return codec;
+    });
+    expect(picks).toEqual(['int8+rans', 'int8+rans', ...Array.from({ length: 38 }, () => 'f32')]);
+  });
 });
 
 test('a codec may be replaced by one that loses as much or less, and unknown ones by what loses nothing', () => {

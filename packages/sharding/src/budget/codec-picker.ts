@@ -17,7 +17,9 @@ const TRIALS = 2;
 const QUICK_MS = 20;
 /** What entropy coding is taken to cost before it was tried, at each end: 20 MB/s. Packing costs next to nothing. */
 const ENTROPY_MS_PER_BYTE_ASSUMED = 1 / 20_000;
-const isEntropyCoded = (codec: string): boolean => codec === 'exact' || codec.endsWith('+rans');
+/** No codec without loss has been seen to save more of real activations. */
+const EXACT_RATIO_LEAST = 0.1;
+const PLAIN_BITS = 32;
 /** Nor are first trials made on more bytes than this. */
 const TRIAL_BYTES_MAX = 2 * 1024 * 1024;
 /** Whoever decodes takes about as long as whoever encoded. */
@@ -52,18 +54,21 @@ interface Experience {
 }
 
 export class CodecPicker {
-  readonly #known = new Map<string, Experience>();
+  /** What is not coded needs no trial: its bytes are known, and it costs next to nothing to write. */
+  readonly #known = new Map<string, Experience>([['f32', { trials: TRIALS, bytesRatio: 1, encodeMsPerByte: 0 }]]);
   #picks = 0;
 
   /**
    * @param allowed names of codecs, the one to begin with first
-   * @param plainBytes what is to be written takes before it is
+   * @param plainBytes what is to be written takes before it is; null while nobody knows
    * @param bytesPerMs the link's measured rate, null while it is unknown
    */
-  pick(allowed: readonly string[], plainBytes: number, bytesPerMs: number | null): string {
-    if (plainBytes < WORTHWHILE_BYTES) return 'f32';
+  pick(allowed: readonly string[], plainBytes: number | null, bytesPerMs: number | null): string {
     const [first] = allowed;
     if (first === undefined) throw new RangeError('no codec is allowed');
+    // Coding what turns out to be small costs little; what turns out to be large may take seconds as it is.
+    if (plainBytes === null) return first;
+    if (plainBytes < WORTHWHILE_BYTES) return 'f32';
     this.#picks += 1;
     const rate = bytesPerMs ?? BYTES_PER_MS_ASSUMED;
     const tried = allowed.filter((codec) => (this.#known.get(codec)?.trials ?? 0) >= TRIALS);
@@ -74,15 +79,15 @@ export class CodecPicker {
     );
     if (best === undefined || !tried.includes(first)) return first;
     const bestMsPerByte = this.#msPerByte(best, rate);
-    const worthTrying = allowed.find(
-      (codec) =>
-        !tried.includes(codec) && bestMsPerByte > (isEntropyCoded(codec) ? BOTH_ENDS * ENTROPY_MS_PER_BYTE_ASSUMED : 0),
-    );
+    const worthTrying = allowed.find((codec) => !tried.includes(codec) && leastMsPerByte(codec, rate) < bestMsPerByte);
     const isSlow = bestMsPerByte * plainBytes > QUICK_MS;
     if (worthTrying !== undefined && isSlow && plainBytes <= TRIAL_BYTES_MAX) return worthTrying;
     if (this.#picks % TRY_AGAIN_EVERY !== 0) return best;
-    // What takes longer to write than the best takes to be there cannot win, whatever its bytes.
-    const rivals = tried.filter((codec) => this.#encodeMsPerByte(codec) * BOTH_ENDS < bestMsPerByte);
+    // What takes longer to write, or longer to carry, than the best takes to be there cannot win.
+    const rivals = tried.filter((codec) => {
+      const { encodeMsPerByte = Infinity, bytesRatio = 1 } = this.#known.get(codec) ?? {};
+      return encodeMsPerByte * BOTH_ENDS < bestMsPerByte && bytesRatio / rate <= bestMsPerByte;
+    });
     return rivals[(this.#picks / TRY_AGAIN_EVERY) % rivals.length] ?? best;
   }
 
@@ -100,14 +105,27 @@ export class CodecPicker {
     known.encodeMsPerByte += SMOOTHING * (encodeMsPerByte - known.encodeMsPerByte);
   }
 
-  #encodeMsPerByte(codec: string): number {
-    return this.#known.get(codec)?.encodeMsPerByte ?? Infinity;
-  }
-
   /** Time for a plain byte to be written, carried and read. */
   #msPerByte(codec: string, bytesPerMs: number): number {
     const known = this.#known.get(codec);
     if (known === undefined) return Infinity;
     return BOTH_ENDS * known.encodeMsPerByte + known.bytesRatio / bytesPerMs;
+  }
+}
+
+/** The soonest that a plain byte could be there by a codec that was not tried. */
+function leastMsPerByte(codec: string, bytesPerMs: number): number {
+  const spec = CODECS.get(codec);
+  const entropyMs = BOTH_ENDS * ENTROPY_MS_PER_BYTE_ASSUMED;
+  switch (spec?.kind) {
+    case 'exact':
+      return entropyMs + EXACT_RATIO_LEAST / bytesPerMs;
+    case 'f16':
+      return 16 / PLAIN_BITS / bytesPerMs;
+    case 'int':
+      return spec.entropy ? entropyMs : spec.bits / PLAIN_BITS / bytesPerMs;
+    case 'f32':
+    case undefined:
+      return 1 / bytesPerMs;
   }
 }

@@ -1,5 +1,5 @@
 /** What codecs do to one model, cut by cut: `codecs.json` beside the model's files, as `shoal model calibrate` writes it. */
-import { boundaryMeasuresSchema, digestSchema, type BoundaryMeasures } from '@shoal/protocol';
+import { boundaryMeasuresSchema, digestSchema, type BoundaryMeasures, type CodecMeasure } from '@shoal/protocol';
 import * as z from 'zod/mini';
 import type { ModelProfile } from '../placement/profile.ts';
 import { chooseCodecs } from './choose-codecs.ts';
@@ -16,6 +16,20 @@ export const codecTableSchema = z.strictObject({
   ),
 });
 export type CodecTable = z.infer<typeof codecTableSchema>;
+
+/** What a codec does to a model's answers: relative L2 of the worst row, and share of rows whose largest output changes. */
+export type CodecError = Pick<CodecMeasure, 'relativeL2' | 'disagreement'>;
+
+/**
+ * The error of a codec where these were measured; null where it was not. Packed integers are those that are entropy coded, and
+ * what is lossless needs no measure.
+ */
+export function codecError(codec: string, measures: readonly CodecMeasure[]): CodecError | null {
+  if (codec === 'f32' || codec === 'exact') return { relativeL2: 0, disagreement: 0 };
+  const same = (name: string): string => name.replace('+rans', '');
+  const found = measures.find((measure) => same(measure.codec) === same(codec));
+  return found === undefined ? null : { relativeL2: found.relativeL2, disagreement: found.disagreement };
+}
 
 /** The measures of the cuts where these stages begin; a cut that was not measured has none, and stays lossless. */
 export function boundariesAt(table: CodecTable, starts: readonly number[]): (BoundaryMeasures | null)[] {
