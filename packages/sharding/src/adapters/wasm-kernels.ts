@@ -4,7 +4,7 @@
  */
 import { FREQUENCY_SUM } from '../codec/frequencies.ts';
 import { checkRests, restBits } from '../codec/float-parts.ts';
-import { groupOf, type Groups } from '../codec/groups.ts';
+import { BLOCK_ELEMENTS, type Groups } from '../codec/groups.ts';
 import type { CodecKernels } from '../codec/kernels.ts';
 import { corrupt } from '../codec/payload.ts';
 import { AROUNDS, aroundShift, sampleStep, SAMPLE_TURN, STATES_BYTES, type Neighbours } from '../codec/rans.ts';
@@ -270,6 +270,11 @@ const scalePeriod = (groups: Groups): number =>
   groups.channels === 0 ? 16 * Math.ceil(groups.elements / 16) : vectorPeriod(groups.channels, 16);
 
 function spread(to: Float32Array, perGroup: Float32Array, groups: Groups): void {
-  if (groups.channels === 0) for (let i = 0; i < to.length; i++) to[i] = perGroup[groupOf(i, groups)] as number;
-  else for (let at = 0; at < to.length; at += groups.channels) to.set(perGroup, at);
+  if (groups.channels > 0) {
+    for (let at = 0; at < to.length; at += groups.channels) to.set(perGroup, at);
+    return;
+  }
+  for (let group = 0; group < perGroup.length; group++) {
+    to.fill(perGroup[group] as number, group * BLOCK_ELEMENTS, (group + 1) * BLOCK_ELEMENTS);
+  }
 }

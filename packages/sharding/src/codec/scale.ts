@@ -47,23 +47,18 @@ export interface Scales {
 
 /** `stepOf` of each group. */
 export const stepsOf = (scales: Scales, { levels }: Levels): Float32Array =>
-  shifted(
-    scales,
-    [0, 1, 2, 3].map((quarter) => stepOf(quarter, levels)),
-    1,
-  );
+  shifted(scales, (quarter) => stepOf(quarter, levels), 1);
 
 /** `inverseOf` of each group. */
 export const inversesOf = (scales: Scales, { levels }: Levels): Float32Array =>
-  shifted(
-    scales,
-    [0, 1, 2, 3].map((quarter) => inverseOf(quarter, levels)),
-    -1,
-  );
+  shifted(scales, (quarter) => inverseOf(quarter, levels), -1);
 
-/** The constant of each group's quarter, times two to the power of its octave, or of that negated; by its exponent's bits, for powers are slow. */
-function shifted({ top, below }: Scales, constants: readonly number[], sign: 1 | -1): Float32Array {
-  const constantBits = new Int32Array(Float32Array.from(constants).buffer);
+/**
+ * The constant of each group's quarter, times two to the power of its octave, or of that negated: by the bits of its exponent, for
+ * powers are slow.
+ */
+function shifted({ top, below }: Scales, constantOf: (quarter: number) => number, sign: 1 | -1): Float32Array {
+  const constantBits = new Int32Array(Float32Array.from([0, 1, 2, 3], constantOf).buffer);
   const values = new Int32Array(below.length);
   for (let group = 0; group < values.length; group++) {
     const exponent = top - (below[group] as number);
