@@ -7,9 +7,9 @@ import type { Subject } from './codec-subjects.ts';
 import type { BenchRow } from './row.ts';
 import { measuredRow, median } from './statistics.ts';
 
-const ROUNDS = 9;
+const ROUNDS = 15;
 /** Compilers are done with a codec after so many rounds. */
-const WARM_UP = 3;
+const WARM_UP = 5;
 const DEFLATE = 'deflate';
 const ENTROPY = ['int8+rans', 'int6+rans', 'int4+rans'];
 const MEASURED = [DEFLATE, 'int8', ...ENTROPY, 'exact'];
