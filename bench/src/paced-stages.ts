@@ -5,8 +5,8 @@
 import { systemClock, systemRandom } from '@shoal/base/system';
 import type { MeshModel, TensorData } from '@shoal/mesh/client';
 import { nodeTransport } from '@shoal/mesh/node-transport';
-import { loadWasmKernels } from '@shoal/sharding/wasm';
 import { openSocketSignaling } from '@shoal/mesh/socket-signaling';
+import { loadKernels } from '../../packages/mesh/src/adapters/codec-kernels.ts';
 import { tfjsTensors } from '../../packages/mesh/src/adapters/tfjs-tensors.ts';
 import { connectWith, type ConnectParts } from '../../packages/mesh/src/connect.ts';
 import { startBenchMesh } from './bench-mesh.ts';
@@ -56,7 +56,7 @@ export async function withPacedStages<T>(
     tensors: tfjsTensors,
     clock: systemClock,
     random: systemRandom,
-    loadKernels: loadWasmKernels,
+    loadKernels,
   };
   const client = await connectWith(parts, mesh.url, { token: mesh.token });
   try {
