@@ -190,35 +190,48 @@ describe('a stage with one node, before one with two', () => {
     scene.pass(60_000);
   });
 
-  /** All that is held is loaded anew by nodes of which some are wrong now. */
-  function reload(): void {
+  /** These nodes load all that they hold anew. */
+  function reload(names: readonly string[]): void {
     scene.routes.length = 0;
-    for (const [id, peer] of scene.state.peers) {
-      for (const record of peer.assignments.values()) {
-        const status = { type: 'assignment', assignmentId: record.id, state: 'fetching' } as const;
-        scene.feed({ type: 'assignment', nowMs: scene.nowMs, peer: id, status });
-      }
-    }
-    for (const [id, peer] of scene.state.peers) {
-      for (const record of peer.assignments.values()) {
-        const status = { type: 'assignment', assignmentId: record.id, state: 'ready' } as const;
-        scene.feed({ type: 'assignment', nowMs: scene.nowMs, peer: id, status });
+    for (const at of ['fetching', 'ready'] as const) {
+      for (const name of names) {
+        const id = peerId(name);
+        for (const record of scene.state.peers.get(id)?.assignments.values() ?? []) {
+          const status = { type: 'assignment', assignmentId: record.id, state: at } as const;
+          scene.feed({ type: 'assignment', nowMs: scene.nowMs, peer: id, status });
+        }
       }
     }
   }
+  const ALL = ['ann', 'ben', 'cleo'];
 
   test('what is loaded anew is proven anew', () => {
-    reload();
+    reload(ALL);
     expect(scene.isServed).toBe(false);
     scene.pass(3000);
     expect(scene.routes).toHaveLength(2);
     expect(scene.isServed).toBe(true);
   });
 
+  test('one that was proven in a hurry is not taken out of service by a wrong one that is looked at through it', () => {
+    const { alone, pair } = apart();
+    const [right = '', liar = ''] = pair;
+    reload([alone]);
+    scene.pass(1000);
+    expect(scene.state.peers.get(peerId(alone))?.assignments.values().next().value?.proof.vectors).toBe(1);
+    scene.wrong.add(liar);
+    reload([liar]);
+    scene.pass(60_000, () => expect(scene.isServed).toBe(true));
+    // Its own vectors first, then the liar again.
+    expect(scene.routes.filter((route) => route.includes(liar))).toHaveLength(2);
+    expect(state(liar)).toContain('failed');
+    for (const name of [alone, right]) expect(state(name)).not.toContain('failed');
+  });
+
   test('the one that all wrong routes have in common is refused, the others are kept', () => {
     const { alone, pair } = apart();
     scene.wrong.add(alone);
-    reload();
+    reload(ALL);
     scene.pass(5000);
     expect(scene.routes.slice(0, 2).sort()).toEqual(
       scene.routes
@@ -236,7 +249,7 @@ describe('a stage with one node, before one with two', () => {
   test('where both of the two are wrong, at most one that is right is refused for it', () => {
     const { alone, pair } = apart();
     for (const name of pair) scene.wrong.add(name);
-    reload();
+    reload(ALL);
     scene.pass(5000);
     for (const name of ['dora', 'eve', 'finn', 'gus']) {
       scene.join(name, 1, MEMORY);

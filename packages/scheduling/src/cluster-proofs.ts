@@ -13,11 +13,20 @@ import type {
   Partition,
   PeerRecord,
 } from './cluster-state.ts';
-import { bookOf, describe, found, isThere, unproven, type Member, type Round } from './proof-book.ts';
+import {
+  bookOf,
+  describe,
+  found,
+  isThere,
+  unproven,
+  type Member,
+  type Round,
+  type RunningProof,
+} from './proof-book.ts';
 import { nextRoutes, type Candidate } from './proof-routes.ts';
 import { convictAlone, convictCommon } from './proof-verdicts.ts';
 import { rowsTogether } from './rows-together.ts';
-import { markProven, needsProof, noProof, PROOF_TRIES_MAX, sameStage, serves } from './stage-proof.ts';
+import { markProven, needsProof, noProof, PROOF_TRIES_MAX, sameStage, serves, type StageProof } from './stage-proof.ts';
 
 /** Two dials of a relayed link, and the vectors behind other work in the queues. */
 const PROOF_DEADLINE_MS = 15_000;
@@ -69,10 +78,8 @@ export function onProved(
     const route = proof.route.map((member) => member.peer);
     const open = shortOf(state, proof.route, proof.vectors);
     if (code === 'SELF_TEST_FAILED') {
-      // What fewer vectors have proven was proven too soon.
-      for (const { record } of open) record.proof.vectors = 0;
       const text = `${key} over ${describe(state, proof.route)}: ${reason}`;
-      book.failures = [...book.failures, { epoch: proof.epoch, suspects: unproven(state, proof.route), text }];
+      onWrong({ state, book, open, nowMs }, proof, text);
     } else if (code !== undefined || passed === 0) {
       missed(open, `${code ?? 'INTERNAL'}: ${reason}`, nowMs);
     } else {
@@ -91,6 +98,22 @@ export function onProved(
     return true;
   }
   return false;
+}
+
+function onWrong(
+  { state, book, open, nowMs }: Pick<Round, 'state' | 'book' | 'nowMs'> & { readonly open: readonly Found[] },
+  { epoch, route }: RunningProof,
+  text: string,
+): void {
+  const hasty = open.filter(({ record }) => record.proof.vectors > 0);
+  const fresh = open.filter(({ record }) => record.proof.vectors === 0);
+  if (hasty.length > 0 && fresh.length > 0) {
+    // Whose it is can be told once those that were proven in a hurry have had all vectors. They serve meanwhile.
+    for (const { record } of fresh) record.proof.dueAtMs = nowMs + UNFINISHED_MS;
+    return;
+  }
+  for (const { of, record } of hasty) for (const same of sameStage(of, record)) same.proof.vectors = 0;
+  book.failures = [...book.failures, { epoch, suspects: unproven(state, route), text }];
 }
 
 /** Whether an epoch has wrong numbers of which nobody can tell whose they are. */
@@ -160,26 +183,39 @@ function askNext(round: Round, partition: Partition): boolean {
     const route = candidates.map(({ id }) => memberOf.get(id) as Member);
     ask(round, partition, route, isUrgent ? URGENT_VECTORS : all);
   }
-  if (!isUrgent) for (const route of unfinished(round, memberOf)) ask(round, partition, route, all);
+  if (!isUrgent) for (const route of unfinished(round, chain, memberOf)) ask(round, partition, route, all);
   return !next.isStuck;
 }
 
-/** Routes of which only some vectors were run because there was a hurry: now there is none. */
-function unfinished({ state, model, book, nowMs }: Round, memberOf: ReadonlyMap<string, Member>): Member[][] {
-  const byPeer = new Map([...memberOf.values()].map((member) => [member.peer, member]));
-  const routes = new Map<string, Member[]>();
-  for (const member of memberOf.values()) {
-    const proof = found(state, member).record?.proof;
-    if (proof === undefined || proof.vectors === 0 || proof.vectors >= (model.goldenVectors ?? 0)) continue;
-    const route = proof.route.flatMap((peer) => byPeer.get(peer) ?? []);
-    const isRunning = [...book.running.values()].some((running) =>
-      running.route.some(({ assignment }) => assignment === member.assignment),
-    );
-    if (isRunning || proof.tries >= PROOF_TRIES_MAX || proof.dueAtMs > nowMs) continue;
-    if (route.length > 0 && route.length === proof.route.length) routes.set(proof.route.join(' '), route);
+/** Routes for what was proven in a hurry by some vectors: now there is time for all. */
+function unfinished(
+  { state, model, book }: Round,
+  chain: readonly (readonly Candidate[])[],
+  memberOf: ReadonlyMap<string, Member>,
+): Member[][] {
+  const proofOf = ({ id }: Candidate): StageProof =>
+    found(state, memberOf.get(id) as Member).record?.proof ?? noProof();
+  const busy = new Set(
+    [...book.running.values()].flatMap(({ route }) => route.map(({ assignment }): string => assignment)),
+  );
+  const isOpen = (candidate: Candidate): boolean => {
+    const { vectors } = proofOf(candidate);
+    return vectors > 0 && vectors < (model.goldenVectors ?? 0) && candidate.isDue && !busy.has(candidate.id);
+  };
+  const routes = new Map<string, Candidate[]>();
+  for (const [at, stage] of chain.entries()) {
+    for (const candidate of stage.filter(isOpen)) {
+      const route = chain.map((others, i) =>
+        i === at ? candidate : mostProven(others, (each) => proofOf(each).vectors),
+      );
+      if (route.every(({ isProven }) => isProven)) routes.set(route.map(({ id }) => id).join(' '), route);
+    }
   }
-  return [...routes.values()];
+  return [...routes.values()].map((route) => route.map(({ id }) => memberOf.get(id) as Member));
 }
+
+const mostProven = (stage: readonly Candidate[], vectorsOf: (candidate: Candidate) => number): Candidate =>
+  stage.reduce((most, each) => (vectorsOf(each) > vectorsOf(most) ? each : most));
 
 function ask(
   { state, model, book, nowMs, effects }: Round,

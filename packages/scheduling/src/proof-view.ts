@@ -49,7 +49,9 @@ function routesOf(state: ClusterState, key: string, epoch: number, ready: readon
   for (const { proof } of ready) {
     const { route: nodes, vectors, tookMs } = proof;
     // What another run of the coordinator has seen has no route here.
-    if (nodes.length > 0) passed.set(nodes.join(' '), { nodes, state: 'passed', vectors, tookMs });
+    const text = nodes.join(' ');
+    if (nodes.length === 0 || (passed.get(text)?.vectors ?? 0) > vectors) continue;
+    passed.set(text, { nodes, state: 'passed', vectors, tookMs });
   }
   const running = [...(state.proofs.get(key)?.running.values() ?? [])]
     .filter((proof) => proof.epoch === epoch)
