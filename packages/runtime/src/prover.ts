@@ -98,11 +98,12 @@ export class Prover {
     );
   }
 
-  /** What this node's own stage has to say to whoever waits, where that is this node. */
+  /** What this node's own stages have to say to this node: to whoever waits, and to the next stage where it holds that too. */
   readonly line = {
-    send: (message: ChannelMessage): Promise<void> => {
-      if (message.type === 'failure') this.hear(this.#parts.self, message);
-      return Promise.resolve();
+    send: async (message: ChannelMessage, bodies: readonly Uint8Array[] = []): Promise<void> => {
+      const { self, runner } = this.#parts;
+      if (message.type === 'result' || message.type === 'failure') this.hear(self, message, bodies);
+      if (message.type === 'work') await runner.take(message, bodies);
     },
   };
 

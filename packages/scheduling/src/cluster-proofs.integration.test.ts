@@ -53,6 +53,6 @@ test('whatever comes and goes, no node that computes wrong is ever placed, and t
       scene.pass(600_000, look);
       expect(scene.isServed).toBe(true);
     }),
-    { numRuns: 60, seed: 11 },
+    { numRuns: 60, seed: 11, endOnFailure: true },
   );
 }, 120_000);

@@ -60,8 +60,10 @@ export function staff(
       [...spare, ...crowded].find((node) => hasRoom(stage, node)),
     );
   }
-  const suspected = bySize.filter((stage) => members[stage]?.some(({ id }) => suspects.has(id)));
-  // One at a time: it may well settle the matter.
+  // One at a time, for it may well settle the matter; where it did not, another stage is next.
+  const suspected = bySize
+    .filter((stage) => members[stage]?.some(({ id }) => suspects.has(id)))
+    .sort((a, b) => (members[a]?.length ?? 0) - (members[b]?.length ?? 0));
   if (suspected.every((stage) => members[stage]?.every(({ id }) => suspects.has(id)))) {
     const stage = suspected.find((each) => spare.some((node) => hasRoom(each, node)));
     if (stage !== undefined)
