@@ -160,12 +160,13 @@ describe('single rows at 60 % load on 8 nodes', () => {
 });
 
 describe('a pipeline of stages', () => {
-  test.for<[number, number, number]>([
-    [2, 0, 0.97],
-    [4, 20, 0.95],
-    [8, 50, 0.9],
-  ])('%i stages of 40 ms, %i ms apart', async ([stages, latencyMs, least], { annotate }) => {
-    const simulation = new DispatchSimulation({ seed: 1 });
+  test.for<[number, number, number, number]>([
+    [2, 0, 0, 0.97],
+    [4, 20, 0, 0.95],
+    [8, 50, 0, 0.95],
+    [8, 50, 20, 0.95],
+  ])('%i stages of 40 ms, %i ms and up to %i apart', async ([stages, latencyMs, jitterMs, least], { annotate }) => {
+    const simulation = new DispatchSimulation({ seed: 1, faults: { jitterMs } });
     for (let i = 0; i < stages; i++) simulation.add(`n${i}`, { msPerRow: 40 * stages, latencyMs });
     simulation.place(stages);
     for (let i = 0; i < 600; i++) simulation.submit(1);

@@ -48,16 +48,19 @@ describe('handing out', () => {
   test.each<[number, number[]]>([
     [3, [100, 100]],
     [3, [200, 100]],
-    [5, [100, 100, 100, 100]],
-    [4, [60, 60, 180, 60, 60]],
-  ])('so much is under way as fills a pipeline, and one more: %i through stages of %j ms', (most, stages) => {
-    const scene = new DispatchScene();
-    scene.placed(...stages.map((ms, i) => ({ [`n${i}`]: ms })));
-    const sent = Array.from({ length: 50 }, (_, i) => scene.submit(`r${i}`, 1)).flat();
-    const sum = stages.reduce((total, ms) => total + ms, 0);
-    expect(most).toBe(Math.ceil(sum / Math.max(...stages)) + 1);
-    expect(sent).toHaveLength(most);
-  });
+    [6, [100, 100, 100, 100]],
+    [5, [60, 60, 180, 60, 60]],
+  ])(
+    'so much is under way as fills a pipeline, and half of one more a stage: %i through stages of %j ms',
+    (most, stages) => {
+      const scene = new DispatchScene();
+      scene.placed(...stages.map((ms, i) => ({ [`n${i}`]: ms })));
+      const sent = Array.from({ length: 50 }, (_, i) => scene.submit(`r${i}`, 1)).flat();
+      const sum = stages.reduce((total, ms) => total + ms, 0);
+      expect(most).toBe(Math.ceil(sum / Math.max(...stages) + stages.length / 2));
+      expect(sent).toHaveLength(most);
+    },
+  );
 
   test('one node that is stuck with much does not make slow ones seem worth while', () => {
     const scene = new DispatchScene();

@@ -107,16 +107,17 @@ export function readyMs(replica: ReplicaState, nowMs: number): number {
 
 /**
  * Whether a replica may have one more microbatch under way: it needs as many as it computes while one travels its
- * route and the wires, (sum of stages + sum of links) / its own time, and a little ahead: one more on a longer route, where
- * stages before it may be late, and several where they are short.
+ * route and the wires, (sum of stages + sum of links) / its own time, and a little ahead: half of one for each stage of a longer
+ * route, any of which may be late, and several where they are short.
  */
 export function hasRoom(state: DispatchState, replica: ReplicaState): boolean {
   const { slotsMax, aheadMs } = state.config;
   const { inFlight, outstandingMs, routesMs, tripMs } = replica;
   if (inFlight === 0) return true;
-  if (inFlight >= slotsMax * state.stages.length) return false;
-  const oneMs = state.stages.length === 1 ? 0 : outstandingMs / inFlight;
-  return outstandingMs < routesMs / inFlight + tripMs + Math.max(aheadMs, oneMs);
+  const stages = state.stages.length;
+  if (inFlight >= slotsMax * stages) return false;
+  const halvesMs = stages === 1 ? 0 : (stages * outstandingMs) / inFlight / 2;
+  return outstandingMs < routesMs / inFlight + tripMs + Math.max(aheadMs, halvesMs);
 }
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
