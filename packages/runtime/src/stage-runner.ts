@@ -212,18 +212,19 @@ export class StageRunner {
       if (expectedMs >= LEASE_WORTH_MS) this.#promise(message, leaseMs);
       // Dialled while the stage computes; a dial that fails shows itself when there is something to send.
       reach(route[stage + 1] ?? replyTo).catch(() => {});
-      const startedAtMs = clock.nowMs();
       const names = held.prepared.names(message.signature);
       const inputs = arriving(message, job.bodies, names, held.prepared.isFirst ? held.manifest : null);
       const codec = this.#codecFor(message, held);
       const result = await this.#execute(message, held.stageId, names, { inputs, codec }, leaseMs);
       const { computeMs, decodeMs, encodeMs } = result;
-      if (!isProof(message)) this.#note(held, message.rows, computeMs + decodeMs + encodeMs);
-      this.#rest(computeMs + decodeMs + encodeMs);
+      const workedMs = computeMs + decodeMs + encodeMs;
+      // Before the executor's door and behind it, where the one before was still being computed.
+      const queueMs = Math.max(0, clock.nowMs() - job.arrivedAtMs - workedMs);
+      if (!isProof(message)) this.#note(held, message.rows, workedMs);
+      this.#rest(workedMs);
       if (!this.#queue.finish(job)) return;
       // The next one computes while this one's outcome is written and sent.
       this.#pump();
-      const queueMs = Math.max(0, startedAtMs - job.arrivedAtMs);
       held.leavingBytes = plainBytesOf(result.outputs);
       held.codecs.learn(codec, { plainBytes: held.leavingBytes, bytes: bytesOf(result.outputs), encodeMs });
       const tensors = leaving(message, job.bodies, result.outputs, names);
