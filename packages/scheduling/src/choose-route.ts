@@ -1,6 +1,8 @@
 /**
  * Which replicas get the next microbatch, and how many rows it has.
  *
+ * On a route of several stages the whole route counts: which replica is best at one depends on the links to the next.
+ *
  * Nodes pull: each has a few microbatches under way and gets the next when one returns, so a fast node gets more.
  * Microbatches shrink towards the end, in proportion to what is left and to the node's speed (factoring: Hummel,
  * Schonberg, Flynn, CACM 35(8), 1992, with weights), and a node is passed over when the others would be done before it.
@@ -9,15 +11,25 @@ import type { PeerId } from '@shoal/protocol';
 import type { DispatchState, Flight, ReplicaState, Span } from './dispatch-state.ts';
 import { reluctance } from './node-health.ts';
 import { hasRoom, readyMs } from './replica-load.ts';
+import { soonestRoute } from './soonest-route.ts';
 
 /** Into so many times more parts is work cut for a replica whose speed nobody has measured yet. */
 const UNMEASURED_PARTS = 2;
 
+/** One replica per stage. */
+type Route = readonly ReplicaState[];
+
 export interface RouteChoice {
-  /** One replica per stage. */
-  readonly route: readonly ReplicaState[];
+  readonly route: Route;
   /** How many rows off the front of the span. */
   readonly rows: number;
+}
+
+/** A stage with what it has to choose from. */
+interface StageChoice {
+  readonly candidates: readonly Candidate[];
+  /** Milliseconds from now until all rows that wait have passed it. */
+  readonly finishMs: number;
 }
 
 /** The best route for so many rows off the front of a span, or nothing while waiting for a better one pays. */
@@ -27,20 +39,44 @@ export function chooseRoute(
   leastRows: number,
   mostRows: number,
 ): RouteChoice | undefined {
-  if (state.stages.length === 0) return undefined;
-  const route: ReplicaState[] = [];
-  let rows = mostRows;
+  const stages: StageChoice[] = [];
   for (const stage of state.stages) {
     // Mostly everybody is busy: then there is nothing to weigh.
     if (!someRoom(state, stage)) return undefined;
     const candidates = candidatesOf(state, stage, avoid);
-    const finishMs = finishTogetherMs(candidates, state.waitingRows);
-    const chosen = chooseCandidate(state, candidates, leastRows, finishMs);
-    if (chosen === undefined) return undefined;
-    route.push(chosen.replica);
-    rows = Math.min(rows, rowsFor(state, chosen, finishMs));
+    stages.push({ candidates, finishMs: finishTogetherMs(candidates, state.waitingRows) });
   }
-  return { route, rows: Math.max(leastRows, rows) };
+  const route = stages.length > 1 ? wholeRoute(state, stages, leastRows) : chooseAlone(state, stages, leastRows);
+  if (route === undefined) return undefined;
+  const rows = stages.map((stage, i) => rowsFor(state, stage, route[i]!));
+  return { route, rows: Math.max(leastRows, Math.min(mostRows, ...rows)) };
+}
+
+function chooseAlone(state: DispatchState, [stage]: readonly StageChoice[], leastRows: number): Route | undefined {
+  const chosen = stage && chooseCandidate(state, stage.candidates, leastRows, stage.finishMs);
+  return chosen && [chosen.replica];
+}
+
+/** The soonest route with room everywhere, if it helps to have all done sooner; else the soonest of all, if that has room. */
+function wholeRoute(state: DispatchState, stages: readonly StageChoice[], leastRows: number): Route | undefined {
+  const { nowMs, waitingRows } = state;
+  const question = { rows: leastRows, isCrowded: waitingRows > leastRows, nowMs };
+  const replicas = stages.map(({ candidates }) => candidates.map(({ replica }) => replica));
+  const open = soonestRoute({
+    ...question,
+    stages: replicas.map((stage) => stage.filter((each) => hasRoom(state, each))),
+  });
+  if (open === undefined || helps(state, stages, open.route, leastRows)) return open?.route;
+  const soonest = soonestRoute({ ...question, stages: replicas });
+  return soonest !== undefined && open.backMs <= soonest.backMs ? open.route : undefined;
+}
+
+/** Whether a route's replica at the slowest stage is done before all that waits has passed that. */
+function helps({ nowMs }: DispatchState, stages: readonly StageChoice[], route: Route, rows: number): boolean {
+  let slowest = 0;
+  for (const [i, { finishMs }] of stages.entries()) if (finishMs > stages[slowest]!.finishMs) slowest = i;
+  const replica = route[slowest]!;
+  return readyMs(replica, nowMs) + rows * replica.msPerRow <= stages[slowest]!.finishMs;
 }
 
 /**
@@ -136,11 +172,11 @@ function chooseCandidate(
   return freeMs <= firstMs || freeMs <= finishMs ? free : undefined;
 }
 
-/** Rows that keep a candidate busy for a while, but no longer than for its part of what is left. */
-function rowsFor(state: DispatchState, { replica, readyMs: floorMs }: Candidate, finishMs: number): number {
+/** Rows that keep a stage's replica busy for a while, but no longer than for its part of what is left. */
+function rowsFor(state: DispatchState, { finishMs }: StageChoice, replica: ReplicaState): number {
   const { microbatchTargetMs, spreadFloorMs } = state.config;
   const parts = (replica.measured ? 1 : UNMEASURED_PARTS) * (1 + state.stages.length);
-  const shareMs = (finishMs - floorMs) / parts;
+  const shareMs = (finishMs - readyMs(replica, state.nowMs)) / parts;
   const ms = Math.min(microbatchTargetMs / state.stages.length, Math.max(spreadFloorMs, shareMs));
   return Math.max(1, Math.floor(ms / replica.msPerRow));
 }

@@ -1,5 +1,6 @@
 /** What the dispatcher of one model version knows: its requests, its microbatches and the nodes that serve it. */
 import type { MeshError, PeerId, ReasonCode, RequestId, StageTiming } from '@shoal/protocol';
+import type { Hop } from './hops.ts';
 
 export interface DispatchConfig {
   /** A microbatch is sized to take at most about this long on its slowest stage: long enough to hide what each costs. */
@@ -101,6 +102,9 @@ export interface ReplicaState {
   measured: boolean;
   /** Measured time on the wires of its routes, there and back, besides waiting and computing. */
   tripMs: number;
+  /** What a longer route takes from the replica before it (null: from the client), and from it back to the client. */
+  readonly hopsFrom: Map<PeerId | null, Hop>;
+  readonly hopBack: Hop;
   /** Microbatches under way, the compute time they should take here together, and on all their stages. */
   inFlight: number;
   outstandingMs: number;

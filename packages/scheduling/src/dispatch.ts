@@ -16,6 +16,7 @@ import {
 } from './dispatch-state.ts';
 import { flightOf, giveBack, land, resumeStalled, retry, send, settle, stall, withdraw } from './flights.ts';
 import { hedge } from './hedge.ts';
+import { forgetHops } from './hops.ts';
 import { blame, forgetTheGone, forgive, nextCooldownEndMs } from './node-health.ts';
 import { bookOn, freshReplica, measure, measureLate } from './replica-load.ts';
 
@@ -119,6 +120,7 @@ function onPlacement(
       if (replica !== undefined && replica !== before[stage]?.get(node)) bookOn(replica, flight, stage, event.nowMs);
     });
   }
+  forgetHops(state);
   forgetTheGone(state, event.nowMs);
   if (isServed(state)) state.wasServed = true;
   else if (!isMended(state)) refuseTheWaiting(state, effects);

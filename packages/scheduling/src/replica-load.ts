@@ -1,6 +1,7 @@
 /** What each replica has under way: booking and landing of flights, and estimates from what was measured. */
 import type { PeerId, StageTiming } from '@shoal/protocol';
 import type { DispatchState, Flight, ReplicaState } from './dispatch-state.ts';
+import { learnHops, unknownHop } from './hops.ts';
 
 /** Weight of the newest measurement in a node's speed. */
 const SPEED_BLEND = 0.3;
@@ -22,6 +23,8 @@ export const freshReplica = (node: PeerId, msPerRow: number): ReplicaState => ({
   msPerRow: Math.max(MS_PER_ROW_MIN, msPerRow),
   measured: false,
   tripMs: 0,
+  hopsFrom: new Map(),
+  hopBack: unknownHop(),
   inFlight: 0,
   outstandingMs: 0,
   routesMs: 0,
@@ -73,6 +76,7 @@ export function measure(state: DispatchState, flight: Flight, timings: readonly 
   // What went on from somewhere in the middle says nothing about the way from the start.
   if (flight.asked.length > 0) return;
   const tripMs = Math.min(TRIP_MS_MAX, Math.max(0, nowMs - flight.sentAtMs - onNodesMs));
+  if (flight.route.length > 1) learnHops(state, flight, tripMs);
   flight.route.forEach((node, stage) => {
     const replica = state.stages[stage]?.get(node);
     if (replica === undefined) return;
@@ -97,13 +101,21 @@ export function measureLate(
 }
 
 /** How long from now until a row sent now would begin to be computed, and its result's way back with it. */
-export function readyMs(replica: ReplicaState, nowMs: number): number {
-  if (replica.inFlight === 0) return replica.tripMs;
-  const meanMs = replica.outstandingMs / replica.inFlight;
+export const readyMs = (replica: ReplicaState, nowMs: number): number =>
+  Math.max(replica.tripMs, backlogMs(replica, nowMs)) + doubtMs(replica);
+
+/** How long from now until a row would begin to be computed that was there already. */
+export const freeMs = (replica: ReplicaState, nowMs: number): number => backlogMs(replica, nowMs) + doubtMs(replica);
+
+function backlogMs({ inFlight, outstandingMs, dueAtMs }: ReplicaState, nowMs: number): number {
+  if (inFlight === 0) return 0;
   // What is late by some time is expected to take that time again.
-  const nextMs = Math.abs(replica.dueAtMs - nowMs);
-  return Math.max(replica.tripMs, replica.outstandingMs - meanMs + nextMs) + DOUBT * meanMs;
+  const nextMs = Math.abs(dueAtMs - nowMs);
+  return outstandingMs - outstandingMs / inFlight + nextMs;
 }
+
+const doubtMs = ({ inFlight, outstandingMs }: ReplicaState): number =>
+  inFlight === 0 ? 0 : (DOUBT * outstandingMs) / inFlight;
 
 /**
  * Whether a replica may have one more microbatch under way: it needs as many as it computes while one travels its

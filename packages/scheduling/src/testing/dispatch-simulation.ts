@@ -30,12 +30,19 @@ const SOUND: NetworkFaults = { dropRate: 0, duplicateRate: 0, jitterMs: 0 };
 const EFFECTS_PER_EVENT_MAX = 20_000;
 const EVENTS_MAX = 500_000;
 
+/** Milliseconds one way on a link between two nodes, or the client (null) and a node. */
+export type LinkMs = (from: PeerId | null, to: PeerId | null) => number;
+
 export interface SimulationOptions {
   readonly seed: number;
   readonly faults?: Partial<NetworkFaults>;
   readonly config?: Partial<DispatchConfig>;
   /** What the coordinator says while a stage has no node: by default that it knows of none, so that nobody waits. */
   readonly unservedCode?: ReasonCode;
+  /** By default the `latencyMs` of whichever end is farther. */
+  readonly linkMs?: LinkMs;
+  /** Time in which a row takes all of the link to a node, one row after another: by default none. */
+  readonly linkMsPerRow?: LinkMs;
 }
 
 export interface SubmitOptions {
@@ -59,6 +66,10 @@ export class DispatchSimulation {
   resumed = 0;
   readonly #faults: NetworkFaults;
   readonly #unservedCode: ReasonCode;
+  readonly #linkMs: LinkMs;
+  readonly #linkMsPerRow: LinkMs;
+  /** When what was sent over a link, by its ends, has passed. */
+  readonly #clearAtMs = new Map<string, number>();
   readonly #placed = new Set<SimulatedNode>();
   #stages = 1;
   #epoch = 0;
@@ -66,11 +77,20 @@ export class DispatchSimulation {
   #requestsMade = 0;
   #cancelWake = (): void => {};
 
-  constructor({ seed, faults = {}, config = {}, unservedCode = 'NO_CAPACITY' }: SimulationOptions) {
+  constructor({
+    seed,
+    faults = {},
+    config = {},
+    unservedCode = 'NO_CAPACITY',
+    linkMs,
+    linkMsPerRow,
+  }: SimulationOptions) {
     this.random = seededRandom(seed);
     this.state = createDispatch(config);
     this.#faults = { ...SOUND, ...faults };
     this.#unservedCode = unservedCode;
+    this.#linkMsPerRow = linkMsPerRow ?? (() => 0);
+    this.#linkMs = linkMs ?? ((from, to) => Math.max(this.#latencyOf(from), this.#latencyOf(to)));
   }
 
   /** A node that is ready to serve; `place` tells the dispatcher of it. */
@@ -83,9 +103,9 @@ export class DispatchSimulation {
 
   /**
    * Tells the dispatcher which nodes serve: every one that is alive. Under one partition a node keeps its stage, as in
-   * production, and a newcomer takes the one with the fewest.
+   * production, and a newcomer takes the one with the fewest, or the one it is for.
    */
-  place(stages: number = this.#stages): void {
+  place(stages: number = this.#stages, stageOf?: (newcomer: SimulatedNode) => number): void {
     const isRecut = stages !== this.#stages;
     if (isRecut) this.#epoch += 1;
     this.#stages = stages;
@@ -95,7 +115,7 @@ export class DispatchSimulation {
     for (const node of alive) if (!isNew(node)) byStage[node.stage]?.push(node);
     for (const node of alive.filter(isNew)) {
       const counts = byStage.map((nodes) => nodes.length);
-      node.stage = counts.indexOf(Math.min(...counts));
+      node.stage = stageOf?.(node) ?? counts.indexOf(Math.min(...counts));
       node.stages = stages;
       byStage[node.stage]?.push(node);
       this.#placed.add(node);
@@ -206,13 +226,13 @@ export class DispatchSimulation {
           const { requestId: id, microbatch, attempt, route, asked } = effect.flight;
           this.history.push({ type: 'sent', atMs, requestId: id, route });
           this.resumed += 1;
-          this.#ask(0, { requestId: id, microbatch, attempt, route, ask: asked });
+          this.#ask(null, { requestId: id, microbatch, attempt, route, ask: asked });
           break;
         }
         case 'revoke': {
           const { requestId: id, microbatch, route } = effect.flight;
           for (const node of route) {
-            this.#carry(this.#latencyOf(node), () => this.nodes.get(node)?.revoke(id, microbatch));
+            this.#carry(this.#linkMs(null, node), () => this.nodes.get(node)?.revoke(id, microbatch));
           }
           break;
         }
@@ -223,7 +243,7 @@ export class DispatchSimulation {
             throw new Error(`${id}: accepted after stages ${timings.map(({ stage }) => stage).join(', ')}`);
           }
           for (const node of route) {
-            this.#carry(this.#latencyOf(node), () => this.nodes.get(node)?.release(microbatch));
+            this.#carry(this.#linkMs(null, node), () => this.nodes.get(node)?.release(microbatch));
           }
           this.history.push({ type: 'accepted', atMs, requestId: id, start, end });
           break;
@@ -253,34 +273,34 @@ export class DispatchSimulation {
   readonly #port: NodePort = {
     forward: (from, work) => this.#toNode(work.route[work.stage]!, from, work),
     result: (from, work) =>
-      this.#carry(from.traits.latencyMs, () => {
+      this.#carry(this.#linkMs(from.id, null), () => {
         const { requestId: id, microbatch, attempt, timings } = work;
         this.#feed({ type: 'result', nowMs: this.clock.nowMs(), requestId: id, microbatch, attempt, timings }, work);
       }),
     failure: (from, work, code: ReasonCode) =>
-      this.#carry(from.traits.latencyMs, () => {
+      this.#carry(this.#linkMs(from.id, null), () => {
         const { requestId: id, microbatch, attempt } = work;
         const error = new MeshError(code);
         const nowMs = this.clock.nowMs();
         const about = { requestId: id, microbatch, attempt, stage: work.stage, node: from.id };
         this.#feed({ type: 'failure', nowMs, ...about, error });
       }),
-    resume: (from, message) => this.#ask(from.traits.latencyMs, message),
+    resume: (from, message) => this.#ask(from.id, message),
     lease: (from, work, leaseMs) =>
-      this.#carry(from.traits.latencyMs, () => {
+      this.#carry(this.#linkMs(from.id, null), () => {
         const { requestId: id, microbatch, attempt } = work;
         this.#feed({ type: 'lease', nowMs: this.clock.nowMs(), requestId: id, microbatch, attempt, leaseMs });
       }),
   };
 
   /** Asks the first of those to ask; where nobody is left, whoever waits is told. */
-  #ask(latencyMs: number, message: SimulatedResume): void {
+  #ask(from: PeerId | null, message: SimulatedResume): void {
     const [next] = message.ask;
     if (next !== undefined) {
-      this.#carry(Math.max(latencyMs, this.#latencyOf(next)), () => this.nodes.get(next)?.resume(message));
+      this.#carry(this.#linkMs(from, next), () => this.nodes.get(next)?.resume(message));
       return;
     }
-    this.#carry(latencyMs, () => {
+    this.#carry(this.#linkMs(from, null), () => {
       const { requestId: id, microbatch, attempt, route } = message;
       const about = { requestId: id, microbatch, attempt, stage: 0, node: route[0]! };
       this.#feed({ type: 'failure', nowMs: this.clock.nowMs(), ...about, error: new MeshError('NOT_KEPT') });
@@ -288,8 +308,12 @@ export class DispatchSimulation {
   }
 
   #toNode(to: PeerId, from: SimulatedNode | null, work: SimulatedWork): void {
-    const latencyMs = Math.max(this.#latencyOf(to), from?.traits.latencyMs ?? 0);
-    this.#carry(latencyMs, () => this.nodes.get(to)?.receive(work));
+    const rows = work.end - work.start;
+    const nowMs = this.clock.nowMs();
+    const link = `${from?.id ?? ''} ${to}`;
+    const clearAtMs = Math.max(nowMs, this.#clearAtMs.get(link) ?? 0) + rows * this.#linkMsPerRow(from?.id ?? null, to);
+    this.#clearAtMs.set(link, clearAtMs);
+    this.#carry(clearAtMs - nowMs + this.#linkMs(from?.id ?? null, to), () => this.nodes.get(to)?.receive(work));
   }
 
   #carry(latencyMs: number, deliver: () => void): void {
@@ -299,7 +323,7 @@ export class DispatchSimulation {
     if (this.random.next() < duplicateRate) this.clock.schedule(latencyMs + jitterMs * this.random.next(), deliver);
   }
 
-  #latencyOf(node: PeerId): number {
-    return this.nodes.get(node)?.traits.latencyMs ?? 0;
+  #latencyOf(node: PeerId | null): number {
+    return node === null ? 0 : (this.nodes.get(node)?.traits.latencyMs ?? 0);
   }
 }
