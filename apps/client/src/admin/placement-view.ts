@@ -137,7 +137,8 @@ export class PlacementView extends LitElement {
 
   #written(written: Written): TemplateResult {
     return html`<span class="written" data-testid="written" title=${strings.writtenHelp}>
-      <span class="codec">${written.codec}</span> <span class="soft">${strings.written(written)}</span>
+      <span class="codec">${written.codec}</span>
+      ${strings.written(written).map((line) => html`<span class="soft">${line}</span>`)}
     </span>`;
   }
 
@@ -287,6 +288,7 @@ export class PlacementView extends LitElement {
         font-weight: 600;
       }
       .written {
+        display: grid;
         margin-top: 0.35rem;
       }
       .note {

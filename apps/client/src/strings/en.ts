@@ -490,7 +490,7 @@ export const versions = {
   replicas: (replicas: number): string => plural(replicas, '1 replica', '# replicas'),
   recording: 'Keeps inputs',
   recorded: ({ kept, of }: NonNullable<ModelVersions['recording']>): string =>
-    `Inputs of ${formatCount(kept)} of ${plural(of, '1 sampled request', '# sampled requests')} are kept beside the model, for calibration.`,
+    `Inputs of ${plural(kept, '1 request', '# requests')} are kept beside the model for calibration, a sample of up to ${formatCount(of)}.`,
   configKept: 'serving.json is not in force',
   refused: 'Not changed',
   split: 'Split',
@@ -594,11 +594,11 @@ export const placement = {
     return facts.predictedMsPerRow === null ? seen : `${formatMs(facts.predictedMsPerRow)} predicted, ${seen}`;
   },
   perRow: (bytes: number | null): string => (bytes === null ? 'unknown' : `${formatBytes(bytes)} a row`),
-  written: ({ bytesPerRow, plainBytesPerRow, error, otherCodecs }: Written): string => {
-    const share = `${formatShare(plainBytesPerRow === 0 ? 1 : bytesPerRow / plainBytesPerRow)} of ${formatBytes(plainBytesPerRow)}`;
-    const others = otherCodecs === 0 ? '' : `, with ${plural(otherCodecs, 'another codec', '# other codecs')}`;
-    return `${share}${others}, ${errorText(error)}`;
-  },
+  written: ({ bytesPerRow, plainBytesPerRow, error, otherCodecs }: Written): readonly string[] => [
+    ...(otherCodecs === 0 ? [] : [plural(otherCodecs, 'and another codec', 'and # other codecs')]),
+    `${formatShare(plainBytesPerRow === 0 ? 1 : bytesPerRow / plainBytesPerRow)} of ${formatBytes(plainBytesPerRow)}`,
+    errorText(error),
+  ],
   writtenHelp:
     'How the nodes lately wrote what crosses here, its share of float32, and what the codec was measured to change at the outputs: relative L2 of the worst row, and answers that differ.',
   budget: 'error budget',
