@@ -228,6 +228,7 @@ describe('versions over the API', () => {
         expect.objectContaining({ version: 1, state: 'LOADING', code: 'NO_CAPACITY', replicas: 0, labels: [] }),
       ],
       comparisons: [],
+      recording: null,
       configError: null,
     });
     expect((await call('GET', 'models/nobody')).status).toBe(404);
