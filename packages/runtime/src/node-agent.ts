@@ -220,7 +220,7 @@ export class NodeAgent implements ContributedNode {
       power: this.#options.power,
       executor: () => this.#device.executor,
       holder: this.#holder,
-      // A proof waits here for its own results.
+      // A proof waits here for its own results, and a node may hold two stages in a row.
       reach: async (peer) => (peer === self && this.#prover !== undefined ? this.#prover.line : this.#reach(peer)),
       linked: (peer) => this.#links?.get(peer),
       keptBytesMax: Math.min(KEPT_BYTES_MAX, KEPT_SHARE * this.#options.memoryBytesMax),

@@ -22,7 +22,7 @@ const policies = fc.constantFrom(
   } as const,
 );
 
-test('whatever comes and goes, no node that computes wrong is ever placed, and two that are right are enough in the end', () => {
+test('whatever comes and goes, no node that computes wrong is ever placed, and those that are right serve in the end', () => {
   fc.assert(
     fc.property(happenings, policies, (events, policy) => {
       const scene = new ClusterScene({ profile: PROFILE, policy, loadMs: 2000, planMs: 1000, goldenVectors: 2 });
@@ -53,6 +53,6 @@ test('whatever comes and goes, no node that computes wrong is ever placed, and t
       scene.pass(600_000, look);
       expect(scene.isServed).toBe(true);
     }),
-    { numRuns: 60, seed: 11, endOnFailure: true },
+    { numRuns: 30, seed: 11 },
   );
 }, 120_000);

@@ -22,7 +22,7 @@ export {
   type ShardEvent,
   type SourceRecord,
 } from './shard-directory.ts';
-export { serves, type StageProof } from './stage-proof.ts';
+export { serves } from './stage-proof.ts';
 export { answerPlan, type PlanAnswer, type PlanAsk } from './plan-ask.ts';
 export { placementView, type PlacementView } from './placement-view.ts';
 export {
