@@ -264,7 +264,7 @@ export class PlacementView extends LitElement {
       .hop {
         display: grid;
         justify-items: center;
-        width: 8.5rem;
+        width: 10rem;
         padding-inline: 0.4rem;
         text-align: center;
         line-height: 1.35;

@@ -538,11 +538,11 @@ const rate = (rowsPerSecond: number): string =>
 const span = (low: number, high: number, format: (value: number) => string): string =>
   format(low) === format(high) ? format(low) : `${format(low)} to ${format(high)}`;
 /** What a codec does to the answers, in words. */
-function errorText(error: Written['error']): string {
-  if (error === null) return 'error not measured';
-  if (error.relativeL2 === 0 && error.disagreement === 0) return 'lossless';
-  const differ = error.disagreement === 0 ? '' : `, ${formatShare(error.disagreement)} of answers differ`;
-  return `error ${formatError(error.relativeL2)}${differ}`;
+function errorLines(error: Written['error']): readonly string[] {
+  if (error === null) return ['error not measured'];
+  if (error.relativeL2 === 0 && error.disagreement === 0) return ['lossless'];
+  const differ = error.disagreement === 0 ? [] : [`${formatShare(error.disagreement)} answers differ`];
+  return [`error ${formatError(error.relativeL2)}`, ...differ];
 }
 
 /** Bytes a millisecond as bytes a second. */
@@ -597,7 +597,7 @@ export const placement = {
   written: ({ bytesPerRow, plainBytesPerRow, error, otherCodecs }: Written): readonly string[] => [
     ...(otherCodecs === 0 ? [] : [plural(otherCodecs, 'and another codec', 'and # other codecs')]),
     `${formatShare(plainBytesPerRow === 0 ? 1 : bytesPerRow / plainBytesPerRow)} of ${formatBytes(plainBytesPerRow)}`,
-    errorText(error),
+    ...errorLines(error),
   ],
   writtenHelp:
     'How the nodes lately wrote what crosses here, its share of float32, and what the codec was measured to change at the outputs: relative L2 of the worst row, and answers that differ.',
