@@ -194,3 +194,19 @@ test('a slow last stage holds up those before it: no memory grows, at the first 
   for (let i = 0; i < 200 && scene.results.length < onTheWire; i++) await scene.settle();
   expect(scene.failures).toEqual([]);
 });
+
+test('waiting is what a microbatch waits behind others, in the queue and in the executor alike', async () => {
+  const scene = new RouteScene();
+  const a = scene.node('a');
+  a.holds = true;
+  await scene.send(1, ['a']);
+  await scene.send(2, ['a']);
+  await scene.settle();
+  for (const ms of [30, 20]) {
+    scene.clock.advance(ms);
+    a.finish();
+    await scene.settle();
+  }
+  // A run says that it computed for 1 ms.
+  expect(scene.results.map(({ timings }) => timings[0]?.queueMs)).toEqual([29, 49]);
+});
