@@ -17,6 +17,8 @@ const TABLE_AGE_MAX = 1.004;
 const TABLE_BRANCHES = 200_000;
 /** Searches for few bytes begin with this part of the limit. */
 const FIRST_LIMIT_SHARE = 64;
+/** Each search under a limit lower than the known one may take this share of the branches left. */
+const TIGHT_BRANCHES_SHARE = 1 / 16;
 /** The first tries at higher rates end after this many branches. */
 const LEAP_BRANCHES_MAX = 300_000;
 const LEAPS_MAX = 4;
@@ -159,15 +161,19 @@ class Search {
     // What nodes hold tells them apart.
     this.#canonical = canonicalSets(this.#problem.nodeCount, () => false);
     // A tight limit ends branches early, so limits double from a low one; where there is none to come down from, none is set.
-    let found: 'found' | 'none' | 'unknown' = 'none';
+    // Most of the branches are for the last: the known limit, or what a search under a lower one found before it gave up.
+    let least = bytesMax;
     let left = branchesMax;
     for (let limit = bytesMax < Infinity ? bytesMax / FIRST_LIMIT_SHARE : bytesMax; ; limit *= 2) {
-      this.#bytesMax = Math.min(limit, bytesMax);
-      found = this.#above(rate, limit < bytesMax ? left / 4 : left, false);
+      const isLast = limit >= least || this.#best !== undefined;
+      this.#bytesMax = isLast ? least : limit;
+      const found = this.#above(rate, isLast ? left : left * TIGHT_BRANCHES_SHARE, false);
       left -= this.#branches;
-      if (this.#best !== undefined || limit >= bytesMax || left <= 0) break;
+      if (this.#best !== undefined) least = this.#bytesMax;
+      const isProven = found === 'none';
+      if (isLast || (isProven && this.#best !== undefined))
+        return { groups: this.#best, bytes: least, proven: isProven };
     }
-    return { groups: this.#best, bytes: this.#bytesMax, proven: found === 'none' };
   }
 
   #tabulate(rate: number): void {

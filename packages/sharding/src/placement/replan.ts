@@ -55,8 +55,8 @@ export type ReplanResult =
   | { readonly move: Plan; readonly fetches: readonly Fetch[]; readonly fetchMs: number }
   | { readonly refused: Refusal };
 
-/** Sets of nodes looked at for the cheapest move. */
-const CHEAPEST_BRANCHES_MAX = 4_000_000;
+/** Sets of nodes looked at for the cheapest move: a second or two, in the planner's thread. */
+const CHEAPEST_BRANCHES_MAX = 16_000_000;
 /** A mesh of the exact size and the node that joins it. */
 const CHEAPEST_NODES_MAX = EXACT_NODES_MAX + 1;
 /** Units of nodes that move together, in larger meshes: few are searched to the end, many are finer. */
