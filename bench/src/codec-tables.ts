@@ -4,7 +4,7 @@ import type { Subject } from './codec-subjects.ts';
 
 const HEAD = `# Codecs, cut by cut
 
-Written by \`npm run bench -- codec --full\`: at every legal cut of the sample models, the bytes of each codec over those of float32, and
+Written by \`npm run bench -- codec --full\`: at the legal cuts of the sample models, the bytes of each codec over those of float32, and
 what it does to the model's output: relative L2 against float32, and in bold in how many rows the largest output is another
 one, if in any. How fast codecs are: [performance](performance.md).`;
 
