@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { MeshModel, Prediction, TensorData } from '@shoal/mesh/client';
 import { extractNsfwModel } from '@shoal/samples';
 import type { BenchContext } from './bench.ts';
-import { startBenchMesh, untilServedBy } from './bench-mesh.ts';
+import { startBenchMesh, untilJoined, untilServedBy } from './bench-mesh.ts';
 import { calibrateModel } from './calibration.ts';
 import { startLinkNode, type LinkNode } from './link-node.ts';
 import { makeNamespaces, type Namespaces } from './namespaces.ts';
@@ -20,7 +20,6 @@ const SLOW_BITS_PER_SECOND = 2_000_000;
 const LOOPBACK_ROUNDS = 5;
 const SLOW_ROUNDS = 2;
 const DEADLINE_MS = 120_000;
-const JOIN_MS_MAX = 60_000;
 /** Enough to keep both stages busy, few enough that little waits on a slow link when a round ends. */
 const IN_FLIGHT = 4;
 /** The first results of a round came from an empty pipeline. */
@@ -130,8 +129,7 @@ async function openPipeline(
   try {
     for (const [i, name] of NODES.entries()) {
       nodes.push(startLinkNode({ url, invite, folder, name }, namespaces?.names[i]));
-      // Two that measure themselves at once each find the other in the way, and the planner takes them for unequal.
-      await untilJoined(url, nodes.length);
+      await untilJoined(mesh, nodes.length);
     }
     const model = await client.model(MODEL, { deadlineMs: DEADLINE_MS });
     await untilServedBy(model, NODES);
@@ -150,15 +148,6 @@ async function openPipeline(
     await close();
     throw error;
   }
-}
-
-async function untilJoined(url: string, count: number): Promise<void> {
-  for (let waitedMs = 0; waitedMs < JOIN_MS_MAX; waitedMs += 100) {
-    const { nodes } = (await (await fetch(`${url}/api/v1/mesh`)).json()) as { nodes: number };
-    if (nodes >= count) return;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  throw new Error(`fewer than ${count} nodes joined in ${JOIN_MS_MAX} ms`);
 }
 
 const cutOf = ({ plan }: MeshModel): number => plan?.stages[1]?.layers.start ?? 0;

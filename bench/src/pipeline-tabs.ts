@@ -7,7 +7,7 @@ import type { MeshModel, TensorData } from '@shoal/mesh/client';
 import { extractNsfwModel } from '@shoal/samples';
 import { ensurePages } from '../../apps/cli/src/pages.ts';
 import type { BenchContext } from './bench.ts';
-import { startBenchMesh, untilServedBy } from './bench-mesh.ts';
+import { startBenchMesh, untilJoined, untilServedBy } from './bench-mesh.ts';
 import { openTabsBrowser, type TabsBrowser } from './bench-tab.ts';
 import { calibrateModel } from './calibration.ts';
 import { writePlacement } from './chain-model.ts';
@@ -53,7 +53,10 @@ async function openStaged(browser: TabsBrowser, pagesFolder: string, names: read
     await writePlacement(folder, MODEL, names.length);
   };
   const mesh = await startBenchMesh({ prepareModels, pagesFolder });
-  for (const name of names) await (await browser.makeTab(mesh, name, BACKEND)).open();
+  for (const [i, name] of names.entries()) {
+    await (await browser.makeTab(mesh, name, BACKEND)).open();
+    await untilJoined(mesh, i + 1);
+  }
   const client = await mesh.connect();
   const model = await client.model(MODEL, { deadlineMs: DEADLINE_MS });
   const coded = await client.model(MODEL, { deadlineMs: DEADLINE_MS, errorBudget: BUDGET });
@@ -90,8 +93,11 @@ export async function measurePipelineTabs({
     };
     singles.push(await measure('one tab', whole.model, SETTLE_MS));
     for (let round = 0; round < ROUNDS; round++) {
-      codedPairs.push(await measure('two tabs, coded', staged.coded, WARM_UP_MS));
-      plainPairs.push(await measure('two tabs, float32', staged.model, WARM_UP_MS));
+      const coded = async (): Promise<unknown> =>
+        codedPairs.push(await measure('two tabs, coded', staged.coded, WARM_UP_MS));
+      const plain = async (): Promise<unknown> =>
+        plainPairs.push(await measure('two tabs, float32', staged.model, WARM_UP_MS));
+      for (const run of round % 2 === 0 ? [coded, plain] : [plain, coded]) await run();
       singles.push(await measure('one tab', whole.model, WARM_UP_MS));
     }
     const stages = `Cut before layer ${cutOf(staged.model)}; stages took ${await stageTimes(staged.model, pictures)} ms`;
