@@ -191,7 +191,8 @@ for (const { model, cuts, calibrated, setUpMs } of CASES) {
       const worst = Math.max(...errors.map(({ relativeL2 }) => relativeL2));
       expect(worst).toBeGreaterThan(0);
       const [{ codec, bytes, plainBytes } = { codec: '', bytes: 0, plainBytes: 0 }] = wrote;
-      expect(bytes / plainBytes).toBeLessThan(0.2);
+      // Entropy coded where the link is slower than the coder, else packed: 8 bits of 32 at most, and scales.
+      expect(bytes / plainBytes).toBeLessThan(0.26);
       expect(carried / bytes).toBeGreaterThanOrEqual(1);
       expect(carried / bytes).toBeLessThanOrEqual(1.02);
       const { stages } = await placed(server, model);
