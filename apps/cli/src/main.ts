@@ -80,7 +80,7 @@ quiet(model.command('calibrate'))
     '--inputs <folder>',
     'bodies of predict requests, one a .json file (default: calibration, beside the version)',
   )
-  .option('--cuts <n>', 'places along the model that are measured (default 16)')
+  .option('--cuts <n>', 'places along the model that are measured at most (default 16)')
   .option('--at <layers>', 'measures before these layers instead, for stages that begin there: 41,97')
   .action(async (dir, flags) => (await import('./models/calibrate.ts')).calibrateModel(dir, flags));
 

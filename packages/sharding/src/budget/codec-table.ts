@@ -40,16 +40,20 @@ export function boundariesAt(table: CodecTable, starts: readonly number[]): (Bou
 }
 
 /**
- * Cuts worth measuring: the model's input, and of each of `count` stretches of like computing time the legal cut where the
- * fewest bytes cross. Between them a partition of any number of stages finds what it needs.
+ * Cuts worth measuring, ascending: the model's input and all legal cuts, where they are no more than `count`; else of each of
+ * `count` stretches of like computing time the legal cut where the fewest bytes cross. Between them a partition of any number of
+ * stages finds what it needs.
  */
 export function cutsToMeasure({ layers, legal, bytesAtCut }: ModelProfile, count: number): number[] {
+  const all = layers.map((_, cut) => cut).filter((cut) => cut > 0 && legal[cut] === true);
+  if (all.length <= count) return [0, ...all];
   const totalMs = layers.reduce((sum, layer) => sum + layer.computeMs, 0);
   const best = new Map<number, number>();
   let spentMs = 0;
-  for (let cut = 1; cut < layers.length; cut++) {
-    spentMs += layers[cut - 1]?.computeMs ?? 0;
-    if (legal[cut] !== true) continue;
+  for (const [layer, { computeMs }] of layers.entries()) {
+    spentMs += computeMs;
+    const cut = layer + 1;
+    if (cut === layers.length || legal[cut] !== true) continue;
     const stretch = Math.min(count - 1, Math.floor((spentMs / totalMs) * count));
     const known = best.get(stretch);
     if (known === undefined || (bytesAtCut[cut] ?? 0) < (bytesAtCut[known] ?? 0)) best.set(stretch, cut);
