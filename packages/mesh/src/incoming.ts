@@ -47,7 +47,7 @@ export class IncomingStream {
    * Takes a chunk and returns the messages that are whole now. Each must be released once by `release`.
    * @throws MeshError when the sender breaks the protocol
    */
-  add(chunk: Chunk): Uint8Array<ArrayBuffer>[] {
+  add(chunk: Chunk): Uint8Array[] {
     this.#receivedBytes += chunk.payload.length;
     if (this.#stream === 'control') {
       if (this.unreadBytes > CONTROL_BACKLOG_BYTES_MAX) {

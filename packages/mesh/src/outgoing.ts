@@ -3,7 +3,7 @@ import { deferred, type Deferred } from '@shoal/base';
 import {
   CHUNK_BYTES_MAX,
   CREDIT_WINDOW_BYTES,
-  encodePacket,
+  encodeChunk,
   MeshError,
   SEND_QUEUE_BYTES_MAX,
   type Stream,
@@ -66,16 +66,8 @@ export class OutgoingStream {
     if (head === undefined) return undefined;
     const size = Math.min(CHUNK_BYTES_MAX, head.bytes - head.sent);
     if (this.#sentBytes + size > this.#limitBytes) return undefined;
-    const offset = head.sent;
-    const payload = this.#take(head, size);
-    const packet = encodePacket({
-      kind: 'chunk',
-      stream: this.#stream,
-      message: this.#message,
-      offset,
-      messageBytes: head.bytes,
-      payload,
-    });
+    const place = { stream: this.#stream, message: this.#message, offset: head.sent, messageBytes: head.bytes };
+    const packet = encodeChunk(place, size, (payload) => take(head, payload));
     this.#sentBytes += size;
     this.#queuedBytes -= size;
     if (head.sent === head.bytes) {
@@ -90,28 +82,20 @@ export class OutgoingStream {
     for (const { handedOver } of this.#queue.splice(0)) handedOver.reject(error);
     this.#queuedBytes = 0;
   }
+}
 
-  /** The next `size` bytes of a message: a view where they lie in one part, else a copy. */
-  #take(message: Outgoing, size: number): Uint8Array {
-    let joined: Uint8Array | undefined;
-    let filled = 0;
-    while (filled < size) {
-      const part = message.parts[message.part] ?? new Uint8Array(0);
-      const piece = part.subarray(message.partOffset, message.partOffset + size - filled);
-      message.partOffset += piece.length;
-      if (message.partOffset === part.length) {
-        message.part += 1;
-        message.partOffset = 0;
-      }
-      if (piece.length === size) {
-        message.sent += size;
-        return piece;
-      }
-      joined ??= new Uint8Array(size);
-      joined.set(piece, filled);
-      filled += piece.length;
-    }
-    message.sent += size;
-    return joined ?? new Uint8Array(0);
+/** Writes the message's next bytes until `room` is full. */
+function take(message: Outgoing, room: Uint8Array): void {
+  let filled = 0;
+  while (filled < room.length) {
+    const part = message.parts[message.part] as Uint8Array;
+    const piece = part.subarray(message.partOffset, message.partOffset + room.length - filled);
+    room.set(piece, filled);
+    filled += piece.length;
+    message.partOffset += piece.length;
+    if (message.partOffset < part.length) continue;
+    message.part += 1;
+    message.partOffset = 0;
   }
+  message.sent += room.length;
 }

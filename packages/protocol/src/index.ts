@@ -4,7 +4,15 @@ export * from './ids.ts';
 export * from './limits.ts';
 export { decodeMessage, encodeMessage, type DecodedMessage, type EncodedTensor } from './message.ts';
 export { parseWith } from './parse.ts';
-export { decodePacket, encodePacket, PACKET_HEADER_BYTES, STREAMS, type Packet, type Stream } from './packet.ts';
+export {
+  decodePacket,
+  encodeChunk,
+  encodePacket,
+  PACKET_HEADER_BYTES,
+  STREAMS,
+  type Packet,
+  type Stream,
+} from './packet.ts';
 export { MeshError, REASON_CODES, REASONS, type ReasonCode } from './reasons.ts';
 export { Reassembly, type Chunk, type ReassemblyLimits } from './reassembly.ts';
 export * from './signaling.ts';

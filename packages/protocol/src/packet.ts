@@ -29,15 +29,17 @@ const KINDS = ['chunk', 'credit', 'ping', 'pong', 'bye'] as const;
 const FIRST_KIND = 1;
 const REASON_BYTES_MAX = 64;
 
+interface ChunkPacket {
+  readonly kind: 'chunk';
+  readonly stream: Stream;
+  readonly message: number;
+  readonly offset: number;
+  readonly messageBytes: number;
+  readonly payload: Uint8Array;
+}
+
 export type Packet =
-  | {
-      readonly kind: 'chunk';
-      readonly stream: Stream;
-      readonly message: number;
-      readonly offset: number;
-      readonly messageBytes: number;
-      readonly payload: Uint8Array;
-    }
+  | ChunkPacket
   | { readonly kind: 'credit'; readonly stream: Stream; readonly limitBytes: number }
   | { readonly kind: 'ping' | 'pong'; readonly sequence: number }
   | { readonly kind: 'bye'; readonly reason: ReasonCode };
@@ -53,24 +55,14 @@ const bad = (field: string, got: unknown, limit: string): MeshError =>
  * @throws MeshError BAD_FRAME that names the field which no receiver would accept
  */
 export function encodePacket(packet: Packet): Uint8Array<ArrayBuffer> {
+  if (packet.kind === 'chunk') {
+    const { payload, ...place } = packet;
+    return encodeChunk(place, payload.length, (room) => room.set(payload));
+  }
   check(packet);
-  const payload =
-    packet.kind === 'chunk'
-      ? packet.payload
-      : packet.kind === 'bye'
-        ? new TextEncoder().encode(packet.reason)
-        : new Uint8Array(0);
-  const bytes = new Uint8Array(PACKET_HEADER_BYTES + payload.length);
-  const view = new DataView(bytes.buffer);
-  view.setUint8(0, PROTOCOL_VERSION);
-  view.setUint8(1, KINDS.indexOf(packet.kind) + FIRST_KIND);
+  const reason = packet.kind === 'bye' ? new TextEncoder().encode(packet.reason) : new Uint8Array(0);
+  const { bytes, view } = opened(packet.kind, reason.length);
   switch (packet.kind) {
-    case 'chunk':
-      view.setUint8(2, STREAMS.indexOf(packet.stream));
-      view.setUint32(4, packet.message, true);
-      view.setUint32(8, packet.offset, true);
-      view.setUint32(12, packet.messageBytes, true);
-      break;
     case 'credit':
       view.setUint8(2, STREAMS.indexOf(packet.stream));
       view.setUint32(8, Math.floor(packet.limitBytes / TWO_32), true);
@@ -81,10 +73,39 @@ export function encodePacket(packet: Packet): Uint8Array<ArrayBuffer> {
       view.setUint32(4, packet.sequence, true);
       break;
     case 'bye':
+      bytes.set(reason, PACKET_HEADER_BYTES);
       break;
   }
-  bytes.set(payload, PACKET_HEADER_BYTES);
   return bytes;
+}
+
+/**
+ * Writes a chunk whose payload lies in several places, each byte copied once.
+ * @param fill writes the whole payload
+ * @throws MeshError BAD_FRAME that names the field which no receiver would accept
+ */
+export function encodeChunk(
+  { stream, message, offset, messageBytes }: Omit<ChunkPacket, 'kind' | 'payload'>,
+  payloadBytes: number,
+  fill: (payload: Uint8Array<ArrayBuffer>) => void,
+): Uint8Array<ArrayBuffer> {
+  const { bytes, view } = opened('chunk', payloadBytes);
+  const payload = bytes.subarray(PACKET_HEADER_BYTES);
+  check({ kind: 'chunk', stream, message, offset, messageBytes, payload });
+  view.setUint8(2, STREAMS.indexOf(stream));
+  view.setUint32(4, message, true);
+  view.setUint32(8, offset, true);
+  view.setUint32(12, messageBytes, true);
+  fill(payload);
+  return bytes;
+}
+
+function opened(kind: Packet['kind'], payloadBytes: number): { bytes: Uint8Array<ArrayBuffer>; view: DataView } {
+  const bytes = new Uint8Array(PACKET_HEADER_BYTES + payloadBytes);
+  const view = new DataView(bytes.buffer);
+  view.setUint8(0, PROTOCOL_VERSION);
+  view.setUint8(1, KINDS.indexOf(kind) + FIRST_KIND);
+  return { bytes, view };
 }
 
 /**

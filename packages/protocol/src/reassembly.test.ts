@@ -63,11 +63,21 @@ describe('order', () => {
     expect(reassembly.heldBytes).toBe(0);
   });
 
-  test('[RA1] the bytes that come out are not those that came in', () => {
+  test('[RA1] a message of one chunk is not copied, unless that would keep a larger buffer alive', () => {
     const chunk = piece(0, 0, 4, 4);
-    const [whole] = new Reassembly(ROOMY).add(chunk);
-    chunk.payload.fill(99);
-    expect(whole).toEqual(new Uint8Array(4).fill(1));
+    expect(new Reassembly(ROOMY).add(chunk)[0]).toBe(chunk.payload);
+    const large = new Uint8Array(1000).fill(1);
+    const [copied] = new Reassembly(ROOMY).add({ ...chunk, payload: large.subarray(0, 4) });
+    expect(copied).toEqual(chunk.payload);
+    expect(copied?.buffer.byteLength).toBe(4);
+  });
+
+  test('[RA1] a message of several chunks has memory of its own', () => {
+    const reassembly = new Reassembly(ROOMY);
+    const chunks = [piece(0, 0, 4, 8), piece(0, 4, 4, 8)];
+    const [whole] = chunks.flatMap((chunk) => reassembly.add(chunk));
+    for (const { payload } of chunks) payload.fill(99);
+    expect(whole).toEqual(new Uint8Array(8).fill(1));
   });
 
   test('[RA2] a chunk of a message that is whole or has come out is ignored, whatever it says', () => {

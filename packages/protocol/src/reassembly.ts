@@ -3,11 +3,12 @@
  * whatever order their chunks came in. Memory is bounded by what the receiver's credit allows. Rules RA in SPEC.md.
  */
 import { MESSAGES_AHEAD_MAX } from './limits.ts';
+import { PACKET_HEADER_BYTES } from './packet.ts';
 import { Ranges } from './ranges.ts';
 import { MeshError } from './reasons.ts';
 
 interface Partial {
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly bytes: Uint8Array;
   readonly ranges: Ranges;
   received: number;
 }
@@ -33,7 +34,7 @@ export interface ReassemblyLimits {
 export class Reassembly {
   readonly #limits: ReassemblyLimits;
   readonly #partials = new Map<number, Partial>();
-  readonly #whole = new Map<number, Uint8Array<ArrayBuffer>>();
+  readonly #whole = new Map<number, Uint8Array>();
   #next = 0;
   #heldBytes = 0;
 
@@ -47,10 +48,11 @@ export class Reassembly {
   }
 
   /**
-   * Takes a chunk and returns the messages that are complete now, oldest first. Duplicates are ignored.
+   * Takes a chunk and returns the messages that are complete now, oldest first. Duplicates are ignored. A message of one
+   * chunk is that chunk's payload, not a copy.
    * @throws MeshError TOO_LARGE or BAD_FRAME; the stream is then of no further use
    */
-  add(chunk: Chunk): Uint8Array<ArrayBuffer>[] {
+  add(chunk: Chunk): Uint8Array[] {
     const { messageBytesMax, heldBytesMax } = this.#limits;
     if (chunk.message < this.#next || this.#whole.has(chunk.message)) return [];
     let partial = this.#partials.get(chunk.message);
@@ -67,7 +69,8 @@ export class Reassembly {
       if (this.#heldBytes > 0 && this.#heldBytes + chunk.messageBytes > heldBytesMax) {
         throw new MeshError('BAD_FRAME', `unfinished messages hold more than the credit of ${heldBytesMax} bytes`);
       }
-      partial = { bytes: new Uint8Array(chunk.messageBytes), ranges: new Ranges(), received: 0 };
+      const bytes = isWhole(chunk) ? chunk.payload : new Uint8Array(chunk.messageBytes);
+      partial = { bytes, ranges: new Ranges(), received: 0 };
       this.#partials.set(chunk.message, partial);
       this.#heldBytes += chunk.messageBytes;
     }
@@ -86,7 +89,7 @@ export class Reassembly {
       );
     }
     if (outcome === 'known') return [];
-    partial.bytes.set(chunk.payload, chunk.offset);
+    if (partial.bytes !== chunk.payload) partial.bytes.set(chunk.payload, chunk.offset);
     partial.received += chunk.payload.length;
     if (partial.received === partial.bytes.length) {
       this.#partials.delete(chunk.message);
@@ -95,8 +98,8 @@ export class Reassembly {
     return this.#takeInOrder();
   }
 
-  #takeInOrder(): Uint8Array<ArrayBuffer>[] {
-    const messages: Uint8Array<ArrayBuffer>[] = [];
+  #takeInOrder(): Uint8Array[] {
+    const messages: Uint8Array[] = [];
     for (;;) {
       const bytes = this.#whole.get(this.#next);
       if (bytes === undefined) return messages;
@@ -107,3 +110,7 @@ export class Reassembly {
     }
   }
 }
+
+/** A view of a larger buffer would keep all of that alive, and is copied. */
+const isWhole = ({ messageBytes, payload }: Chunk): boolean =>
+  payload.length === messageBytes && payload.buffer.byteLength - payload.length <= PACKET_HEADER_BYTES;

@@ -43,6 +43,14 @@ describe('encodings lose nothing', () => {
     expect(decodeTensor(encoded).data).toEqual(data);
   });
 
+  test('bytes that fill their buffer become the tensor, those in the middle of a message are copied', () => {
+    const { header, data } = encodeTensor('x', { dtype: 'float32', shape: [2], data: Float32Array.of(1, 2) });
+    expect((decodeTensor({ header, data }).data as Float32Array).buffer).toBe(data.buffer);
+    const message = new Uint8Array(16);
+    message.set(data, 3);
+    expect(decodeTensor({ header, data: message.subarray(3, 11) }).data).toEqual(Float32Array.of(1, 2));
+  });
+
   test('a palette of colliding values is still exact', () => {
     // Values whose bits share their low part land in few slots of the table.
     const data = Float32Array.from({ length: 4096 }, (_, i) => 2 ** ((i % 250) - 125));

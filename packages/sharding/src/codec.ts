@@ -37,7 +37,7 @@ export function encodeRawTensor(name: string, tensor: TensorData): EncodedTensor
 }
 
 /**
- * Decodes; the result owns its memory.
+ * Decodes; the result owns its memory, which is that of `data` where `data` fills its buffer.
  * @throws MeshError BAD_FRAME that names the tensor and the sizes at odds
  */
 export function decodePlainTensor({ header, data }: EncodedTensor): TensorData {
@@ -53,9 +53,10 @@ export function decodePlainTensor({ header, data }: EncodedTensor): TensorData {
   if (dtype === 'string') return { dtype, shape, data: decodeStrings(header, data, elements) };
   const bytes = elements * BYTES_PER_ELEMENT[dtype];
   if (data.length !== bytes) throw bad(header, `${data.length} bytes, shape and dtype need ${bytes}`);
-  const copy = data.slice().buffer;
-  if (dtype === 'bool') return { dtype, shape, data: new Uint8Array(copy) };
-  return { dtype, shape, data: dtype === 'float32' ? new Float32Array(copy) : new Int32Array(copy) };
+  // A view of a message would keep all of that alive, and its elements need not be aligned.
+  const { buffer } = data.length === data.buffer.byteLength ? data : data.slice();
+  if (dtype === 'bool') return { dtype, shape, data: new Uint8Array(buffer) };
+  return { dtype, shape, data: dtype === 'float32' ? new Float32Array(buffer) : new Int32Array(buffer) };
 }
 
 const bad = (header: TensorHeader, what: string): MeshError =>
