@@ -1,8 +1,11 @@
+export * from './assignment.ts';
 export { batchingParametersSchema, type BatchingParameters } from './batching.ts';
 export * from './channel.ts';
 export * from './ids.ts';
 export * from './limits.ts';
+export * from './membership.ts';
 export { decodeMessage, encodeMessage, type DecodedMessage, type EncodedTensor } from './message.ts';
+export * from './node-reports.ts';
 export { parseWith } from './parse.ts';
 export {
   decodePacket,
@@ -13,9 +16,13 @@ export {
   type Packet,
   type Stream,
 } from './packet.ts';
+export * from './placement.ts';
+export * from './proof.ts';
 export { MeshError, REASON_CODES, REASONS, type ReasonCode } from './reasons.ts';
 export { Reassembly, type Chunk, type ReassemblyLimits } from './reassembly.ts';
+export * from './shard-sources.ts';
 export * from './signaling.ts';
+export * from './survey.ts';
 export {
   DEFAULT_SIGNATURE,
   DTYPES,
@@ -27,3 +34,4 @@ export {
   type TensorSpec,
   type TensorValues,
 } from './tensor.ts';
+export * from './watch.ts';

@@ -6,10 +6,12 @@ import { expect, test } from 'vitest';
 import * as z from 'zod/mini';
 import { channelMessageSchema, STREAM_OF } from './channel.ts';
 import * as limits from './limits.ts';
+import { handshakeSchema } from './membership.ts';
 import { encodePacket, PACKET_HEADER_BYTES, STREAMS, type Packet } from './packet.ts';
 import { REASONS } from './reasons.ts';
-import { downMessageSchema, handshakeSchema, upMessageSchema, watchReplySchema } from './signaling.ts';
+import { downMessageSchema, upMessageSchema } from './signaling.ts';
 import { DEFAULT_SIGNATURE } from './tensor.ts';
+import { watchReplySchema } from './watch.ts';
 
 /** One hash per protocol version. A hash of a released version never changes. */
 const HASHES: Readonly<Record<number, string>> = { 1: 'ffeca9a318cdf88e' };

@@ -1,170 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { assignmentId, peerId, requestId } from './ids.ts';
+import { assignmentId, peerId } from './ids.ts';
 import { ROUTE_STAGES_MAX, SHARD_SOURCES_MAX, SHARDS_PER_MESSAGE_MAX, SIGNALING_MESSAGE_BYTES_MAX } from './limits.ts';
+import { handshakeSchema } from './membership.ts';
 import { parseWith } from './parse.ts';
+import type { PlacementMessage } from './placement.ts';
 import { MeshError } from './reasons.ts';
-import {
-  downMessageSchema,
-  handshakeSchema,
-  modelInfoSchema,
-  upMessageSchema,
-  watchReplySchema,
-  type DownMessage,
-  type ModelInfo,
-  type PlacementMessage,
-  type TrafficMessage,
-  type UpMessage,
-} from './signaling.ts';
-
-const digest = '0f'.repeat(32);
-const place = { stage: 1, stages: 3, layers: { start: 40, end: 71 }, epoch: 4 };
-const held = {
-  assignmentId: assignmentId('a-1'),
-  model: 'm',
-  version: 1,
-  manifestDigest: digest,
-  ...place,
-  msPerRow: 2.5,
-};
-const profile = {
-  name: 'Ann’s laptop',
-  platform: 'Chromium 156, Linux',
-  backend: 'wasm' as const,
-  backends: [
-    { backend: 'webgpu' as const, ok: false, runMs: null, reason: 'no adapter' },
-    { backend: 'wasm' as const, ok: true, runMs: 4.2 },
-  ],
-  memoryBytesMax: 2 ** 32,
-  lacksOps: ['FFT', 'Einsum'],
-};
-
-const UP: { readonly [Type in UpMessage['type']]: Extract<UpMessage, { type: Type }> } = {
-  register: { type: 'register', profile, holds: [held] },
-  pong: {
-    type: 'pong',
-    sequence: 5,
-    activity: 'working',
-    queued: 2,
-    rowsDone: 100,
-    shards: { cacheBytes: 1, peerBytes: 2, coordinatorBytes: 3, servedBytes: 4 },
-    work: [{ assignmentId: held.assignmentId, rows: 8, msPerRow: 2.25 }],
-  },
-  links: {
-    type: 'links',
-    links: [
-      { peer: peerId('p2'), rttMs: 0.8, bytesPerMs: 24_000.5 },
-      { peer: peerId('p3'), rttMs: null, bytesPerMs: null },
-    ],
-    wrote: [
-      { to: peerId('p2'), model: 'm', version: 1, cut: 3, codec: 'int6+rans', rows: 4, bytes: 100, plainBytes: 1000 },
-    ],
-  },
-  assignment: { type: 'assignment', assignmentId: held.assignmentId, state: 'fetching', bytesDone: 1, bytesTotal: 2 },
-  surveyed: {
-    type: 'surveyed',
-    model: 'm',
-    version: 1,
-    manifestDigest: digest,
-    layers: { start: 0, end: 2 },
-    layerMs: [0.5, 2],
-    bytesAtCut: [12, 16, 8],
-  },
-  proved: {
-    type: 'proved',
-    requestId: requestId('run-proof-1'),
-    passed: 1,
-    code: 'SELF_TEST_FAILED',
-    reason: 'output "y" deviates by 3.1e-1, limit 0.0001',
-  },
-  signal: { type: 'signal', to: peerId('p2'), payload: { sdp: 'v=0' } },
-  watch: { type: 'watch', model: 'm', label: 'stable', mode: 'pipeline', errorBudget: 0.01 },
-  unwatch: { type: 'unwatch', model: 'm', version: 1 },
-  leaving: { type: 'leaving', code: 'CLOSED' },
-  'shards-wanted': { type: 'shards-wanted', digests: [digest] },
-  'shards-held': { type: 'shards-held', digests: [digest] },
-  'shard-fault': { type: 'shard-fault', source: peerId('p2'), digest, code: 'SHARD_DIGEST' },
-};
-
-const placement: PlacementMessage = {
-  type: 'placement',
-  model: 'm',
-  version: 1,
-  epoch: 4,
-  stages: [{ replicas: [{ node: peerId('n1'), name: 'Ann', backend: 'wasm', msPerRow: 2.5 }] }, { replicas: [] }],
-  lingering: [2, 3],
-  plan: {
-    mode: 'pipeline',
-    cause: 'cost',
-    rowsPerSecond: 20.5,
-    latencyMs: 80.2,
-    bottleneckStage: 1,
-    boundRowsPerSecond: 21,
-    stages: [
-      { layers: { start: 0, end: 4 }, msPerRow: 30.5, bytesOut: 31_360 },
-      { layers: { start: 4, end: 9 }, msPerRow: 48.75, bytesOut: 20 },
-    ],
-  },
-  code: 'NO_CAPACITY',
-  reason: 'stage 1 has no node',
-};
-
-const traffic: TrafficMessage = {
-  type: 'traffic',
-  model: 'm',
-  latest: 1,
-  versions: [1, 2],
-  labels: { stable: 1 },
-  split: { stickyHeader: 'x-user', weights: [{ name: 'stable', version: 1, weight: 90 }] },
-  shadow: { version: 2, share: 0.5 },
-};
-
-const DOWN: { readonly [Type in DownMessage['type']]: Extract<DownMessage, { type: Type }> } = {
-  welcome: {
-    type: 'welcome',
-    peerId: peerId('p1'),
-    session: 's',
-    mesh: 'default',
-    iceServers: [{ urls: ['stun:s:3478'] }, { urls: ['turn:t:3478'], username: 'u', credential: 'c' }],
-  },
-  ping: { type: 'ping', sequence: 5 },
-  assign: {
-    type: 'assign',
-    assignmentId: held.assignmentId,
-    model: 'm',
-    version: 1,
-    ...place,
-    manifestPath: '/models/m/1/manifest.json',
-    manifestDigest: digest,
-  },
-  unassign: { type: 'unassign', assignmentId: held.assignmentId, code: 'DRAINING', reason: 'version 1 was removed' },
-  survey: {
-    type: 'survey',
-    model: 'm',
-    version: 1,
-    layers: { start: 0, end: 2 },
-    manifestPath: '/models/m/1/manifest.json',
-    manifestDigest: digest,
-  },
-  prove: {
-    type: 'prove',
-    requestId: requestId('run-proof-1'),
-    model: 'm',
-    version: 1,
-    epoch: 4,
-    route: [peerId('n1'), peerId('n2')],
-    vectors: 2,
-    rowsMax: 3,
-    deadlineMs: 15_000,
-  },
-  proven: { type: 'proven', assignmentId: held.assignmentId, vectors: 2 },
-  signal: { type: 'signal', from: peerId('p2'), payload: ['any', { thing: 1 }] },
-  placement,
-  traffic,
-  'peer-left': { type: 'peer-left', peerId: peerId('p2'), code: 'PEER_UNRESPONSIVE' },
-  refused: { type: 'refused', about: 'register', code: 'BAD_FRAME', reason: 'profile.name: Too big' },
-  'shard-sources': { type: 'shard-sources', sources: [{ digest, peers: [peerId('p2')], isFetching: true }] },
-};
+import { downMessageSchema, upMessageSchema, type UpMessage } from './signaling.ts';
+import { digest, DOWN, held, placement, profile, UP } from './testing/signaling-examples.ts';
+import { modelInfoSchema, watchReplySchema } from './watch.ts';
 
 /** Fields of the examples that may be left out. */
 const OPTIONAL: Readonly<Record<string, readonly string[]>> = {
@@ -232,31 +76,6 @@ test('[SG12] nothing that JSON can say makes a door throw anything but MeshError
     }),
     { seed: 12, numRuns: 2000 },
   );
-});
-
-describe('handshake', () => {
-  test('[SG1] carries protocol version, role, and an invite or a session', () => {
-    for (const role of ['node', 'client', 'admin']) {
-      for (const shown of [{ invite: 'i' }, { session: 's' }]) {
-        expect(parseWith(handshakeSchema, { protocol: 1, role, ...shown }, 'handshake')).toEqual({
-          protocol: 1,
-          role,
-          ...shown,
-        });
-      }
-    }
-  });
-
-  test.each<[string, unknown]>([
-    ['protocol', { role: 'node' }],
-    ['protocol', { protocol: '1', role: 'node' }],
-    ['role', { protocol: 1, role: 'root' }],
-    ['invite', { protocol: 1, role: 'node', invite: 'x'.repeat(4097) }],
-    ['session', { protocol: 1, role: 'node', session: 'x'.repeat(4097) }],
-    ['value', { protocol: 1, role: 'node', peerId: 'p1' }],
-  ])('[SG1] a wrong %s is refused by name', (field, value) => {
-    expect(() => parseWith(handshakeSchema, value, 'handshake')).toThrow(`BAD_FRAME: handshake: ${field}: `);
-  });
 });
 
 const manyDigests = (length: number): string[] => Array.from({ length }, () => digest);
@@ -350,60 +169,5 @@ describe('limits', () => {
       stages: Array.from({ length: ROUTE_STAGES_MAX }, () => ({ replicas: Array.from({ length: 8 }, () => replica) })),
     };
     expect(JSON.stringify(wide).length).toBeLessThan(SIGNALING_MESSAGE_BYTES_MAX);
-  });
-});
-
-describe('watch', () => {
-  const signature = { inputs: { x: { dtype: 'float32', shape: [-1, 3], tensor: 'x:0' } }, outputs: {} } as const;
-  const info: ModelInfo = {
-    model: 'm',
-    version: 1,
-    signatures: { serving_default: { inputs: { x: { ...signature.inputs.x, shape: [-1, 3] } }, outputs: {} } },
-    classNames: ['cat', 'dog'],
-    rowsIndependent: true,
-    weightBytes: 5,
-  };
-
-  test('[SG20] traffic is told whole, within its limits', () => {
-    expect(parseWith(downMessageSchema, traffic, 'message')).toEqual(traffic);
-    const { split: _, shadow: __, ...plain } = traffic;
-    expect(parseWith(downMessageSchema, plain, 'message')).toEqual(plain);
-    for (const [wrong, path] of [
-      [{ shadow: { version: 2, share: 1.5 } }, 'shadow.share'],
-      [{ shadow: { version: 2, share: 0 } }, 'shadow.share'],
-      [{ split: { stickyHeader: 'x', weights: [] } }, 'split.weights'],
-      [{ split: { stickyHeader: 'x', weights: [{ name: 'a', version: 1, weight: 0 }] } }, 'split.weights.0.weight'],
-      [{ labels: { a: -1 } }, 'labels.a'],
-    ] as const) {
-      expect(() => parseWith(downMessageSchema, { ...traffic, ...wrong }, 'message')).toThrow(path);
-    }
-  });
-
-  test('[SG9] the reply is the facts and the placement, or a reason', () => {
-    for (const reply of [
-      { ok: true, info, placement, traffic },
-      { ok: true, info: { ...info, classNames: null }, placement, traffic: { ...traffic, latest: null } },
-      { ok: false, code: 'MODEL_NOT_FOUND', reason: 'no model "m"' },
-    ]) {
-      expect(parseWith(watchReplySchema, reply, 'reply')).toEqual(reply);
-    }
-    expect(() => parseWith(watchReplySchema, { ok: true, code: 'IDLE', reason: '' }, 'reply')).toThrow(
-      'BAD_FRAME: reply: info',
-    );
-    expect(() => parseWith(watchReplySchema, { ok: false, info, placement }, 'reply')).toThrow(
-      'BAD_FRAME: reply: code',
-    );
-  });
-
-  test('[SG13] names in signatures never become a prototype', () => {
-    const text = JSON.stringify({ ...info, signatures: { s: signature } })
-      .replace('"s":', '"__proto__":{"inputs":{},"outputs":{}},"constructor":')
-      .replace('"x":', '"__proto__":{"dtype":"bool","shape":null,"tensor":"t"},"x":');
-    const read = parseWith(modelInfoSchema, JSON.parse(text), 'info');
-    expect(Object.keys(read.signatures)).toEqual(['constructor']);
-    expect(Object.getPrototypeOf(read.signatures)).toBe(Object.prototype);
-    const inputs = read.signatures['constructor']?.inputs ?? {};
-    expect(Object.keys(inputs)).toEqual(['x']);
-    expect(Object.getPrototypeOf(inputs)).toBe(Object.prototype);
   });
 });
