@@ -20,7 +20,8 @@ import type {
   TensorLike,
 } from '../sdk.ts';
 import { isTensorData, isTensorLike, type TensorPort } from '../tensor-port.ts';
-import type { ModelClient, Outcome } from './model-client.ts';
+import type { ModelClient } from './model-client.ts';
+import type { Outcome } from './pending-request.ts';
 import { predictStream } from './predict-stream.ts';
 
 const STREAM_IN_FLIGHT = 32;

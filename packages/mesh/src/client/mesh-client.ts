@@ -21,8 +21,9 @@ import type { TensorPort } from '../tensor-port.ts';
 import { checkedErrorBudget, type LoadKernels } from './boundary-codecs.ts';
 import { BoundModel, type ModelMeaning } from './bound-model.ts';
 import { FollowedModels, type Followed } from './followed-models.ts';
-import { ModelClient, requestDeadlineMs, type Outcome } from './model-client.ts';
+import { ModelClient } from './model-client.ts';
 import { NamedRequests } from './named-requests.ts';
+import { requestDeadlineMs, type Outcome } from './pending-request.ts';
 
 const WATCH_DEADLINE_MS = 20_000;
 

@@ -1,7 +1,7 @@
 /** Requests that their callers named: the same id has one outcome, however often it is sent (rule WK5). */
 import { withDeadline, type Clock } from '@shoal/base';
 import { MeshError, type RequestId } from '@shoal/protocol';
-import type { Outcome } from './model-client.ts';
+import type { Outcome } from './pending-request.ts';
 
 /** Outcomes that are kept to answer a repetition with the same, oldest forgotten first. */
 const OUTCOMES_MAX = 256;
