@@ -12,7 +12,7 @@ import {
   type Stream,
 } from '@shoal/protocol';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { BULK_HIGH_WATER_BYTES, HIGH_WATER_BYTES, LOW_WATER_BYTES } from './connection.ts';
 import { Link } from './link.ts';
 import { cancelMessage, isPattern, patternOf, pieceMessage, workMessage } from './testing/channel-messages.ts';
@@ -296,6 +296,21 @@ describe('credit', () => {
     await Promise.resolve();
     expect(alice.connection.bufferedBytes).toBeLessThan(HIGH_WATER_BYTES + CHUNK_BYTES_MAX + 16);
     expect(alice.link.figures.queuedBytes).toBeGreaterThan(2 * MIB);
+  });
+
+  test('what has not left is told, and the connection asked only where it could be more than is enough', async () => {
+    const scene = new LinkScene();
+    const { alice } = await scene.links();
+    const asked = vi.spyOn(alice.connection, 'bufferedBytes', 'get');
+    void sendWork(alice, 0, 1000);
+    await scene.settle();
+    expect(asked).not.toHaveBeenCalled();
+    expect(alice.link.unsentBytes(2000)).toBeGreaterThan(1000);
+    expect(asked).not.toHaveBeenCalled();
+    expect(alice.link.unsentBytes(500)).toBe(0);
+    expect(asked).toHaveBeenCalledOnce();
+    expect(alice.link.unsentBytes(500)).toBe(0);
+    expect(asked).toHaveBeenCalledOnce();
   });
 
   test('[CR7] shards leave room in it: work that comes after them waits for little, and they arrive all the same', async () => {

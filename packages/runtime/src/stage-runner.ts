@@ -259,11 +259,11 @@ export class StageRunner {
 
   /** What is long on a slow link is under way all the same: whoever waits must not take it for lost, and have it sent twice. */
   #promiseTransit(message: WorkMessage, receiver: PeerId, bodies: readonly Uint8Array[]): void {
-    const figures = this.#parts.linked(receiver)?.figures;
-    if (figures === undefined) return;
-    const { queuedBytes, bufferedBytes, sendBytesPerMs } = figures;
-    const bytes = bodies.reduce((sum, { length }) => sum + length, queuedBytes + bufferedBytes);
-    const transitMs = bytes / (sendBytesPerMs ?? SLOW_BYTES_PER_MS);
+    const link = this.#parts.linked(receiver);
+    if (link === undefined) return;
+    const bytesPerMs = link.sendBytesPerMs ?? SLOW_BYTES_PER_MS;
+    const ownBytes = bodies.reduce((sum, { length }) => sum + length, 0);
+    const transitMs = (ownBytes + link.unsentBytes(LEASE_WORTH_MS * bytesPerMs - ownBytes)) / bytesPerMs;
     if (transitMs >= LEASE_WORTH_MS) this.#promise(message, LEASE_FACTOR * transitMs);
   }
 
@@ -343,7 +343,7 @@ export class StageRunner {
     const receiver = route[stage + 1];
     // Results are not activations: whoever waits gets them as they are.
     const allowed = allowedCodecs(receiver === undefined ? undefined : codecs?.[stage + 1]);
-    const rate = this.#parts.linked(receiver ?? replyTo)?.figures.sendBytesPerMs ?? null;
+    const rate = this.#parts.linked(receiver ?? replyTo)?.sendBytesPerMs ?? null;
     return held.codecs.pick(allowed, held.leavingBytes, rate);
   }
 

@@ -72,7 +72,12 @@ export class FlightSender {
   }
 
   /** Its rows of the request's inputs, coded as the error budget allows and the link suggests. */
-  #write(flight: Flight, epoch: number, { request, deadlineAtMs }: PendingRequest, { figures }: Link): WrittenWork {
+  #write(
+    flight: Flight,
+    epoch: number,
+    { request, deadlineAtMs }: PendingRequest,
+    { sendBytesPerMs }: Link,
+  ): WrittenWork {
     const { self, clock, info, placement } = this.#parts;
     const { requestId, microbatch, attempt, span, route } = flight;
     const { inputs, signatureName, errorBudget } = request;
@@ -80,7 +85,7 @@ export class FlightSender {
     const named = Object.entries(inputs.tensors).map(
       ([name, tensor]) => [name, inputs.splittable ? rowsOf(tensor, span.start, span.end) : tensor] as const,
     );
-    const { encoded, sent } = this.#codecs.encode(named, codecs[0], figures.sendBytesPerMs, clock);
+    const { encoded, sent } = this.#codecs.encode(named, codecs[0], sendBytesPerMs, clock);
     this.#written.set(flight, { ...sent, error: errorAt(placement(), 0, sent.codec) });
     const message: WorkMessage = {
       type: 'work',
