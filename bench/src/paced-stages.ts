@@ -17,6 +17,7 @@ import { startPacedNode, type PacedNode, type PacedWork } from './paced-node.ts'
 const LAYERS = 16;
 /** Activations of 32 KiB, as a thin cut of an image model has. */
 const COLUMNS = 8192;
+export const STAGE_BYTES: number = 4 * COLUMNS;
 const WARM_UP_MS = 2500;
 const WINDOW_MS = 4000;
 const DEADLINE_MS = 60_000;

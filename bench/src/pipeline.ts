@@ -1,7 +1,8 @@
 /** A model in stages: how near a row of nodes comes to its slowest, what a hop costs, and what two tabs gain. */
+import { bareLatencyMs } from './bare-hops.ts';
 import type { Bench, BenchContext } from './bench.ts';
 import { measureOneNodeRatio } from './one-node-ratio.ts';
-import { measureEfficiency, measureLatenciesMs, withPacedStages } from './paced-stages.ts';
+import { measureEfficiency, measureLatenciesMs, STAGE_BYTES, withPacedStages } from './paced-stages.ts';
 import { BUDGET, measurePipelineTabs } from './pipeline-tabs.ts';
 import type { BenchRow } from './row.ts';
 import { measuredRow, median, rowsOrReason, type RowAbout } from './statistics.ts';
@@ -9,6 +10,7 @@ import { measuredRow, median, rowsOrReason, type RowAbout } from './statistics.t
 const ROUNDS = 3;
 const STAGE_MS = 40;
 const HOP_STAGES = 8;
+const HOP_ROUNDS = 5;
 
 const SPEEDUP: RowAbout = {
   metric: 'speedup_two_tabs_pipeline',
@@ -36,6 +38,13 @@ const HOP: RowAbout = {
   unit: 'ms',
   baseline: `(p50 latency of ${HOP_STAGES} stages that take no time - of one) / ${HOP_STAGES - 1}; 32 KiB activations, all in one process`,
   target: 1.5,
+  better: 'lower',
+};
+const HOP_BARE: RowAbout = {
+  metric: 'hop_cost_bare_channel_ms',
+  unit: 'ms',
+  baseline: `the same of ${HOP_STAGES} peers in this process that hand on as many bytes over data channels, without Shoal, same run`,
+  target: null,
   better: 'lower',
 };
 
@@ -78,7 +87,7 @@ export const pipeline: Bench = {
     const paced: BenchRow[] = [];
     for (const [stages, delayMs] of PACED) paced.push(...(await efficiencyRows(context, stages, delayMs)));
     progress('cost of a hop');
-    const hop = await rowsOrReason([HOP], async () => [measuredRow(HOP, await hopCostsMs())]);
+    const hop = await rowsOrReason([HOP, HOP_BARE], hopRows);
     return [...real, ...oneNode, ...paced, ...hop];
   },
 };
@@ -97,14 +106,24 @@ function efficiencyRows({ progress }: BenchContext, stages: number, delayMs: num
   );
 }
 
-async function hopCostsMs(): Promise<number[]> {
+async function hopRows(): Promise<BenchRow[]> {
   const costsMs: number[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
-    const [one, many] = [await latencyMs(1), await latencyMs(HOP_STAGES)];
-    costsMs.push((many - one) / (HOP_STAGES - 1));
+  const bareMs: number[] = [];
+  for (let round = 0; round < HOP_ROUNDS; round++) {
+    costsMs.push(await hopMs(latencyMs));
+    bareMs.push(await hopMs((peers) => bareLatencyMs(peers, STAGE_BYTES)));
   }
-  return costsMs;
+  return [measuredRow(HOP, costsMs), measuredRow(HOP_BARE, bareMs)];
 }
 
-const latencyMs = async (stages: number): Promise<number> =>
-  median(await withPacedStages({ stages, stageMs: 0, delayMs: 0 }, measureLatenciesMs));
+const hopMs = async (measureMs: (stages: number) => Promise<number>): Promise<number> => {
+  const [one, many] = [await measureMs(1), await measureMs(HOP_STAGES)];
+  return (many - one) / (HOP_STAGES - 1);
+};
+
+const latencyMs = (stages: number): Promise<number> =>
+  withPacedStages({ stages, stageMs: 0, delayMs: 0 }, async (model) => {
+    // The same: surveys take time of the first.
+    await measureLatenciesMs(model);
+    return median(await measureLatenciesMs(model));
+  });
