@@ -18,6 +18,7 @@ import {
   sliceModel,
   stageNames,
   stageSignature,
+  type CodecKernels,
   type CodecTable,
   type ModelChain,
   type StageNames,
@@ -40,6 +41,8 @@ const RELATIVE_L2_MAX = 0.25;
 
 export interface Calibration {
   readonly executor: Executor;
+  /** Which ones changes the time that it takes, and no figure. */
+  readonly kernels: CodecKernels;
   readonly chain: ModelChain;
   readonly chainDigest: string;
   /** The weight files, one after another. */
@@ -54,7 +57,7 @@ export interface Calibration {
 
 /** @throws MeshError EXECUTION_FAILED; RangeError for a cut where no stage may begin */
 export async function calibrate(calibration: Calibration): Promise<CodecTable> {
-  const { chain, chainDigest, inputs, positions, onCut = () => {} } = calibration;
+  const { chain, chainDigest, inputs, positions, kernels, onCut = () => {} } = calibration;
   const rows = inputs.map((request) => Object.values(request)[0]?.shape[0] ?? 1);
   const whole = await Slice.load(calibration, 0, chain.graph.layers.length);
   const answers: NamedTensors[] = [];
@@ -71,7 +74,7 @@ export async function calibrate(calibration: Calibration): Promise<CodecTable> {
       at = position;
     }
     const rest = await Slice.load(calibration, position, chain.graph.layers.length);
-    cuts.push({ position, ...(await measure(rest, arrived, answers, rows)) });
+    cuts.push({ position, ...(await measure(rest, arrived, answers, rows, kernels)) });
     await rest.unload();
     onCut(cuts.length, positions.length);
   }
@@ -83,6 +86,7 @@ async function measure(
   arrived: readonly NamedTensors[],
   answers: readonly NamedTensors[],
   rows: readonly number[],
+  kernels: CodecKernels,
 ): Promise<Pick<CodecTable['cuts'][number], 'f32Bytes' | 'rows' | 'codecs'>> {
   const f32Bytes = sum(arrived.flatMap((tensors) => Object.values(tensors).map(plainBytes)));
   const codecs: CodecMeasure[] = [];
@@ -91,7 +95,7 @@ async function measure(
     let relativeL2 = 0;
     let changedRows = 0;
     for (const [i, tensors] of arrived.entries()) {
-      const written = through(codec, tensors);
+      const written = through(codec, tensors, kernels);
       bytes += written.bytes;
       if (codec === 'exact') continue;
       const error = outputError(answers[i] ?? {}, await rest.run(written.tensors));
@@ -110,12 +114,16 @@ async function measure(
 }
 
 /** What is left of tensors after a codec, and the bytes that they took. */
-function through(codec: string, tensors: NamedTensors): { readonly bytes: number; readonly tensors: NamedTensors } {
+function through(
+  codec: string,
+  tensors: NamedTensors,
+  kernels: CodecKernels,
+): { readonly bytes: number; readonly tensors: NamedTensors } {
   const spec = CODECS.get(codec) ?? { kind: 'exact' };
-  const encoded = Object.entries(tensors).map(([name, tensor]) => encodeActivation(name, tensor, spec));
+  const encoded = Object.entries(tensors).map(([name, tensor]) => encodeActivation(name, tensor, spec, kernels));
   return {
     bytes: sum(encoded.map(({ data }) => data.length)),
-    tensors: Object.fromEntries(encoded.map((tensor) => [tensor.header.name, decodeTensor(tensor)])),
+    tensors: Object.fromEntries(encoded.map((tensor) => [tensor.header.name, decodeTensor(tensor, kernels)])),
   };
 }
 

@@ -5,7 +5,16 @@ import { join } from 'node:path';
 import { readPredictRequest } from '@shoal/gateway/json';
 import { DEFAULT_SIGNATURE, MeshError, type NamedTensors } from '@shoal/protocol';
 import { calibrate } from '@shoal/runtime';
-import { chainText, cutsToMeasure, modelChain, signatureOf, type CodecTable, type ModelProfile } from '@shoal/sharding';
+import {
+  chainText,
+  cutsToMeasure,
+  modelChain,
+  REFERENCE_KERNELS,
+  signatureOf,
+  type CodecTable,
+  type ModelProfile,
+} from '@shoal/sharding';
+import { loadWasmKernels } from '@shoal/sharding/wasm';
 import { UsageError, wholeNumber } from '../flags.ts';
 import { readModelFiles, readModelFolder } from './model-folder.ts';
 import { withExecutor } from './prove-model.ts';
@@ -32,9 +41,11 @@ export async function calibrateModel(folder: string, flags: CalibrateFlags): Pro
   const chain = modelChain(JSON.parse(new TextDecoder().decode(topology)));
   const signature = signatureOf(manifest, DEFAULT_SIGNATURE);
   const inputs = await readInputs(flags.inputs ?? join(folder, '..', 'calibration'), manifest.signatures);
+  const kernels = await loadWasmKernels().catch(() => REFERENCE_KERNELS);
   const table = await withExecutor((executor) =>
     calibrate({
       executor,
+      kernels,
       chain,
       chainDigest: createHash('sha256').update(chainText(chain)).digest('hex'),
       weights,
