@@ -13,7 +13,7 @@ import { openSubjects, type Subject } from './codec-subjects.ts';
 import { codecTables, type CodecTable } from './codec-tables.ts';
 import type { BenchRow } from './row.ts';
 
-const MEASURED = ['exact', 'f16', 'int8', ...[8, 7, 6, 5, 4, 3].map((bits) => `int${bits}+rans`)];
+const MEASURED = ['exact', 'f16', 'int8', 'int4', ...[8, 7, 6, 5, 4, 3].map((bits) => `int${bits}+rans`)];
 
 export const codec: Bench = {
   name: 'codec',

@@ -56,8 +56,7 @@ export class WebGpuCodec {
   /** @throws MeshError BAD_FRAME */
   decode(encoded: EncodedTensor): TensorData | Integers {
     const decoded = decodeForDevice(encoded, this.#kernels);
-    if (!('stored' in decoded) || (decoded.outliers.positions.length === 0 && decoded.stored.length > 0))
-      return decoded;
+    if (!('stored' in decoded) || decoded.stored.length > 0) return decoded;
     return { dtype: 'float32', shape: encoded.header.shape, data: toFloats(decoded, this.#kernels) };
   }
 

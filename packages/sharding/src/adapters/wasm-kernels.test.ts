@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { CODECS } from '../codec/codec-spec.ts';
 import { decodeTensor, encodeActivation } from '../codec/coded-tensor.ts';
+import { levelsOf } from '../codec/int-codec.ts';
 import { REFERENCE_KERNELS, type CodecKernels } from '../codec/kernels.ts';
 import { loadWasmKernels } from './wasm-kernels.ts';
 
@@ -43,4 +44,32 @@ describe.each([...CODECS])('%s', (_, spec) => {
       { seed: 4, numRuns: 60 },
     );
   });
+});
+
+test('integers are packed in any width, and read, as by the reference', () => {
+  const cases = fc.record({
+    bits: fc.integer({ min: 2, max: 8 }),
+    narrower: fc.integer({ min: 0, max: 7 }),
+    signed: fc.boolean(),
+    count: fc.integer({ min: 0, max: 300 }),
+    seed: fc.nat(),
+    far: fc.constantFrom(0, 0.02, 0.5, 1),
+  });
+  fc.assert(
+    fc.property(cases, ({ bits, narrower, signed, count, seed, far }) => {
+      const { levels, zero } = levelsOf(bits, signed);
+      const random = seededRandom(seed);
+      const stored = Uint8Array.from({ length: count }, () =>
+        Math.round(random.next() < far ? (levels + zero) * random.next() : zero + random.next()),
+      );
+      const packing = { bits, zero, width: Math.max(1, bits - narrower) };
+      const packed = REFERENCE_KERNELS.packIntegers(stored, packing);
+      expect(wasm.packIntegers(stored, packing)).toEqual(packed);
+      expect(wasm.unpackIntegers(packed, count, packing)).toEqual(stored);
+      const short = { codes: packed.codes, outliers: packed.outliers.subarray(1) };
+      if (packed.outliers.length > 0)
+        expect(() => wasm.unpackIntegers(short, count, packing)).toThrow('bytes of outliers');
+    }),
+    { seed: 5, numRuns: 1000 },
+  );
 });

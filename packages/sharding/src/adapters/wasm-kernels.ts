@@ -6,6 +6,7 @@ import { FREQUENCY_SUM } from '../codec/frequencies.ts';
 import { checkRests, restBits } from '../codec/float-parts.ts';
 import { BLOCK_ELEMENTS, type Groups } from '../codec/groups.ts';
 import type { CodecKernels } from '../codec/kernels.ts';
+import { bytesOfBits, checkOutliers, lowestOf, markOf } from '../codec/outliers.ts';
 import { corrupt } from '../codec/payload.ts';
 import { AROUNDS, aroundShift, sampleStep, SAMPLE_TURN, STATES_BYTES, type Neighbours } from '../codec/rans.ts';
 import { KERNELS_WASM } from './kernels-wasm.ts';
@@ -28,6 +29,17 @@ interface Exports {
   dequantize(stored: number, count: number, steps: number, period: number, zero: number, values: number): void;
   packBits(values: number, count: number, bits: number, packed: number): void;
   unpackBits(packed: number, count: number, bits: number, values: number): void;
+  splitOutliers(
+    stored: number,
+    count: number,
+    lowest: number,
+    mark: number,
+    bits: number,
+    codes: number,
+    outliers: number,
+  ): number;
+  countMarks(codes: number, count: number, mark: number): number;
+  joinOutliers(codes: number, count: number, lowest: number, mark: number, bits: number, outliers: number): void;
   greatest(symbols: number, count: number): number;
   sampleArounds(
     symbols: number,
@@ -121,6 +133,14 @@ function wasmKernels(wasm: Exports): CodecKernels {
     bytesAt(at + up, symbols.length).set(symbols);
   };
 
+  const unpackBits: CodecKernels['unpackBits'] = (packed, bits, count) => {
+    if (bits === 8) return packed;
+    const [from = 0, to = 0] = place(packed.length, count);
+    bytesAt(from, packed.length).set(packed);
+    wasm.unpackBits(from, count, bits, to);
+    return bytesAt(to, count).slice();
+  };
+
   return {
     quantize(values, groups, planFor) {
       const count = values.length;
@@ -149,24 +169,40 @@ function wasmKernels(wasm: Exports): CodecKernels {
       return floatsAt(to, count).slice();
     },
 
-    packBits(values, bits) {
-      if (bits === 8) return values;
-      const bytes = Math.ceil((values.length * bits) / 8);
-      const [from = 0, to = 0] = place(values.length, bytes);
-      bytesAt(from, values.length).set(values);
-      // What lies behind the last element is packed as well.
-      bytesAt(from + values.length, 8).fill(0);
-      wasm.packBits(from, values.length, bits, to);
-      return bytesAt(to, bytes).slice();
+    packIntegers(stored, packing) {
+      const { bits, width } = packing;
+      const count = stored.length;
+      if (width === 8) return { codes: stored, outliers: new Uint8Array() };
+      const bytes = bytesOfBits(count, width);
+      const [from = 0, codes = 0, apart = 0, to = 0] = place(count, count, bytesOfBits(count, bits), bytes);
+      bytesAt(from, count).set(stored);
+      if (width === bits) {
+        // What lies behind the last element is packed as well.
+        bytesAt(from + count, 16).fill(0);
+        wasm.packBits(from, count, bits, to);
+        return { codes: bytesAt(to, bytes).slice(), outliers: new Uint8Array() };
+      }
+      const end = wasm.splitOutliers(from, count, lowestOf(packing), markOf(packing), bits, codes, apart);
+      wasm.packBits(codes, count, width, to);
+      return { codes: bytesAt(to, bytes).slice(), outliers: bytesAt(apart, end - apart).slice() };
     },
 
-    unpackBits(packed, bits, count) {
-      if (bits === 8) return packed;
-      const [from = 0, to = 0] = place(packed.length, count);
-      bytesAt(from, packed.length).set(packed);
-      wasm.unpackBits(from, count, bits, to);
+    unpackIntegers({ codes, outliers }, count, packing) {
+      const { bits, width } = packing;
+      if (width === bits) {
+        checkOutliers(outliers, 0, packing);
+        return unpackBits(codes, bits, count);
+      }
+      const [from = 0, apart = 0, to = 0] = place(codes.length, outliers.length, count);
+      bytesAt(from, codes.length).set(codes);
+      wasm.unpackBits(from, count, width, to);
+      checkOutliers(outliers, wasm.countMarks(to, count, markOf(packing)), packing);
+      bytesAt(apart, outliers.length).set(outliers);
+      wasm.joinOutliers(to, count, lowestOf(packing), markOf(packing), bits, apart);
       return bytesAt(to, count).slice();
     },
+
+    unpackBits,
 
     encodeRans(symbols, neighbours, { rangesFor, frequenciesFor }) {
       const { left, up } = reachOf(neighbours, symbols.length);

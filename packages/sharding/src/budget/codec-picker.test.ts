@@ -38,6 +38,16 @@ describe('CodecPicker', () => {
     expect(picksAt(new CodecPicker(), 1e6, 300)).toEqual({ f32: 300 });
   });
 
+  test('packing is tried where entropy coding takes as long as the bytes that it saves', () => {
+    const triedAt = (bytesPerMs: number): boolean => {
+      const picker = new CodecPicker();
+      const allowed = allowedCodecs('int4+rans');
+      for (let i = 0; i < 2; i++) picker.learn('int4+rans', { plainBytes: 2 * MEGABYTE, bytes: 160_000, encodeMs: 10 });
+      return picker.pick(allowed, 2 * MEGABYTE, bytesPerMs) === 'int4';
+    };
+    expect([250, 10_000].map(triedAt)).toEqual([false, true]);
+  });
+
   test('follows a link that changes', () => {
     const picker = new CodecPicker();
     picksAt(picker, 1e6, 100);

@@ -4,8 +4,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CODECS, codecName, type CodecSpec } from './codec-spec.ts';
 import { decodeTensor, encodeActivation, encodeQuantized } from './coded-tensor.ts';
+import { BLOCK_ELEMENTS } from './groups.ts';
 import { quantizeTensor } from './int-codec.ts';
 import { REFERENCE_KERNELS } from './kernels.ts';
+import { SAMPLE_BLOCK, SAMPLE_TURN } from './rans.ts';
 
 const EXACT: CodecSpec = { kind: 'exact' };
 const INT8: CodecSpec = { kind: 'int', bits: 8, entropy: true };
@@ -160,7 +162,7 @@ describe('int', () => {
 
   test('entropy coded and packed decode to the same', () => {
     for (const bits of [8, 7, 6, 5, 4, 3, 2] as const) {
-      const tensor = activation([2, 11, 13, 5], bits);
+      const tensor = activation([2, 31, 33, 5], bits);
       const packed = encodeActivation('x', tensor, { kind: 'int', bits, entropy: false });
       const coded = encodeActivation('x', tensor, { kind: 'int', bits, entropy: true });
       expect(coded.data.length).toBeLessThan(packed.data.length);
@@ -176,6 +178,29 @@ describe('int', () => {
     expect(encodeQuantized('x', tensor.shape, quantized, true)).toEqual(encodeActivation('x', tensor, INT8));
   });
 
+  test('where tables would weigh more than they save, entropy codecs pack', () => {
+    const tensor = activation([1, 8, 8, 16], 5);
+    for (const bits of [8, 6] as const) {
+      const packed = encodeActivation('x', tensor, { kind: 'int', bits, entropy: false });
+      expect(encodeActivation('x', tensor, { kind: 'int', bits, entropy: true }).data.length).toBeLessThanOrEqual(
+        packed.data.length,
+      );
+    }
+  });
+
+  test('what a sample of the integers does not show is packed plainly rather than expanded', () => {
+    const count = 1 << 17;
+    const step = 1 + count / 2048;
+    const isSampled = (i: number): boolean => {
+      const turn = Math.floor(i / SAMPLE_BLOCK / step);
+      return Math.floor(i / SAMPLE_BLOCK) === turn * step + ((turn * SAMPLE_TURN) % step);
+    };
+    const values = Float32Array.from({ length: count }, (_, i) => (isSampled(i) ? 0 : 10 + (i % 5)));
+    const encoded = encodeActivation('x', float32([count], values), { kind: 'int', bits: 4, entropy: false });
+    expect(encoded.data.length).toBe(2 + 8 + count / BLOCK_ELEMENTS + 1 + count / 2);
+    expect(relativeL2(float32([count], values), decodeTensor(encoded))).toBeLessThan(0.05);
+  });
+
   test('noise that nothing can predict is packed rather than expanded', () => {
     const random = seededRandom(6);
     const tensor = float32(
@@ -187,7 +212,15 @@ describe('int', () => {
 });
 
 describe('a payload at odds with its header', () => {
-  const good = encodeActivation('act', activation([1, 8, 8, 16], 5), INT8);
+  const good = encodeActivation('act', activation([1, 8, 8, 16], 5), { kind: 'int', bits: 3, entropy: true });
+  const packed = encodeActivation('act', activation([1, 8, 8, 16], 5), { kind: 'int', bits: 6, entropy: false });
+  /** Of the codes' width, behind the sixteen scales. */
+  const widthAt = 2 + 8 + 16;
+  const noise = float32(
+    [1, 8, 8, 16],
+    Float32Array.from({ length: 1024 }, (_, i) => ((i * 7919) % 1021) + 1),
+  );
+  const plain = encodeActivation('act', noise, { kind: 'int', bits: 8, entropy: false });
   const halves = encodeActivation('act', activation([1, 8, 8, 16], 5), { kind: 'f16' });
   const exact = encodeActivation('act', activation([1, 8, 8, 16], 5), EXACT);
   const patched = (encoded: EncodedTensor, at: number, byte: number): EncodedTensor => ({
@@ -195,7 +228,7 @@ describe('a payload at odds with its header', () => {
     data: encoded.data.with(at, byte),
   });
   test.each<[string, EncodedTensor, string]>([
-    ['[CT1]', patched(good, 0, 1), 'payload of version 1, expected 2'],
+    ['[CT1]', patched(good, 0, 1), 'payload of version 1, expected 3'],
     ['[CT1]', patched(good, 1, 9), 'form 9 of float32'],
     ['[CT1]', patched(good, 1, 3), 'form 3 of float32'],
     ['[CT1]', { ...exact, header: { ...good.header, dtype: 'int32' } }, 'form 4 of int32, expected float32'],
@@ -211,7 +244,13 @@ describe('a payload at odds with its header', () => {
     ['[CT6]', patched(good, 2, 9), 'integers of 9 bits, limit 2 to 8'],
     ['[CT6]', patched(good, 3, 255), 'unknown flags 255'],
     ['[CT6]', patched(good, 5, 2), 'quarter octaves, limit -240 to 400'],
-    ['[CT6]', patched(good, 9, 255), 'outliers of 1024 elements'],
+    ['[CT6]', patched(good, 9, 255), 'payload ends'],
+    ['[CT6]', patched(packed, widthAt, 0), 'codes of 0 bits, limit 1 to 6'],
+    ['[CT6]', patched(packed, widthAt, 7), 'codes of 7 bits, limit 1 to 6'],
+    ['[CT6]', patched(packed, widthAt, 6), 'payload ends'],
+    ['[CT6]', { ...packed, data: packed.data.subarray(0, -1) }, 'bytes of outliers'],
+    ['[CT6]', { ...packed, data: Uint8Array.of(...packed.data, 0) }, 'bytes of outliers'],
+    ['[CT6]', { ...packed, data: Uint8Array.of(...plain.data, 0) }, '1 bytes of outliers, 0 of them take 0'],
   ])('%s is refused: %#', (_, broken, reason) => {
     expect(() => decodeTensor(broken)).toThrow(MeshError);
     expect(() => decodeTensor(broken)).toThrow('BAD_FRAME: tensor "act": ');
@@ -220,7 +259,7 @@ describe('a payload at odds with its header', () => {
 
   test('[CT3] every other byte in place of the right one is refused, or read as a tensor of the same shape', () => {
     const reasons = new Set<string>();
-    for (const encoded of [good, halves, exact]) {
+    for (const encoded of [good, packed, plain, halves, exact]) {
       for (let at = 0; at < encoded.data.length; at++) {
         try {
           expect(decodeTensor(patched(encoded, at, (encoded.data[at] as number) ^ 0x91)).data.length).toBe(1024);

@@ -24,7 +24,7 @@ import { REFERENCE_KERNELS, type CodecKernels } from './kernels.ts';
 import { corrupt, PayloadReader, PayloadWriter } from './payload.ts';
 import { readPlanes, writePlanes, type PlaneTensor } from './plane-codec.ts';
 
-const CODED_VERSION = 2;
+const CODED_VERSION = 3;
 const FORM_HALVES = 1;
 const FORM_INTEGERS = 2;
 const FORM_PLANES = 3;

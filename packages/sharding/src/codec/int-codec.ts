@@ -1,16 +1,16 @@
 /**
  * Float32 as integers of a few bits with a scale per group, entropy coded or packed. After the payload's two first bytes:
  *
- *   [ u8 bits ][ u8 flags ][ i16 top ][ u32 outliers ][ u32 scale bytes ][ scales ][ outliers ][ integers ]
+ *   [ u8 bits ][ u8 flags ][ i16 top ][ u32 scale bytes ][ scales ][ integers ]
  *
- * flags: 1 the integers are entropy coded (symbols.ts), else packed (pack.ts); 2 the scales are entropy coded, else a byte
+ * flags: 1 the integers are entropy coded (symbols.ts), else packed; 2 the scales are entropy coded, else a byte
  * each; 4 elements may be negative. A scale is how many quarter octaves a group's range lies below the `top`.
- * Outliers: all positions (u32, ascending), then all values (f16), which replace what the integers say there.
+ * Packed integers, see outliers.ts: [ u8 width ][ codes ][ outliers ].
  */
 import type { IntBits } from './codec-spec.ts';
-import { fromF16 } from './f16.ts';
 import { groupsOf, type Groups } from './groups.ts';
 import type { CodecKernels } from './kernels.ts';
+import { bytesOfBits, plainPacking, plannedPacking, type Packing } from './outliers.ts';
 import { corrupt, PayloadWriter, type PayloadReader } from './payload.ts';
 import type { Levels, Maxima } from './quantize.ts';
 import {
@@ -92,19 +92,32 @@ export function writeQuantized(
 ): void {
   const groups = groupsOf(shape);
   if (entropy && isPacked) throw new RangeError('entropy coding takes one byte an element, not packed integers');
-  const coded = entropy ? encodeSymbols(stored, neighboursOf(groups, bits, signed), kernels) : undefined;
+  const integers = isPacked ? kernels.unpackBits(stored, bits, groups.elements) : stored;
+  const { zero } = levelsOf(bits, signed);
+  // Bytes cost no time as they are; packed, they would save about what that takes on the fast links that are not entropy coded for.
+  const asTheyAre = bits === 8 && !entropy;
+  const planned = asTheyAre ? plainPacking(groups.elements, bits, zero) : plannedPacking(integers, bits, zero);
+  const coded = entropy ? encodeSymbols(integers, neighboursOf(groups, bits, signed), kernels) : undefined;
   const below = entropy ? encodeSymbols(scales.below, NO_NEIGHBOURS, kernels) : undefined;
   // What does not pay is left out.
-  const isCoded = coded !== undefined && coded.length < packedBytes(groups.elements, bits);
+  const isCoded = coded !== undefined && coded.length < planned.bytes;
   const scalesCoded = below !== undefined && below.length < scales.below.length;
   const flags = (isCoded ? FLAG_ENTROPY : 0) | (scalesCoded ? FLAG_SCALES_ENTROPY : 0) | (signed ? FLAG_SIGNED : 0);
   const told = scalesCoded ? below : new PayloadWriter().bytes(scales.below);
-  writer.u8(bits).u8(flags).i16(scales.top).u32(0).u32(told.length).append(told);
+  writer.u8(bits).u8(flags).i16(scales.top).u32(told.length).append(told);
   if (isCoded) writer.append(coded);
-  else writer.bytes(isPacked ? stored : kernels.packBits(stored, bits));
+  else writePacked(writer, integers, planned.packing, kernels);
 }
 
-const packedBytes = (elements: number, bits: number): number => Math.ceil((elements * bits) / 8);
+function writePacked(writer: PayloadWriter, integers: Uint8Array, planned: Packing, kernels: CodecKernels): void {
+  const { bits, width } = planned;
+  const { codes, outliers } = kernels.packIntegers(integers, planned);
+  // What the sample did not show.
+  if (width < bits && codes.length + outliers.length >= bytesOfBits(integers.length, bits)) {
+    return writePacked(writer, integers, { ...planned, width: bits }, kernels);
+  }
+  writer.u8(width).bytes(codes).bytes(outliers);
+}
 
 const neighboursOf = ({ left, up }: Groups, bits: number, signed: boolean) => ({
   left,
@@ -120,15 +133,10 @@ export interface Integers {
   readonly stored: Uint8Array;
   /** What one unit stands for, one per group. */
   readonly steps: Float32Array;
-  /** Replace what the integers say at ascending positions. */
-  readonly outliers: { readonly positions: Uint32Array; readonly values: Float32Array };
 }
 
-export function toFloats({ groups, levels, stored, steps, outliers }: Integers, kernels: CodecKernels): Float32Array {
-  const values = kernels.dequantize(stored, groups, steps, levels);
-  for (const [i, position] of outliers.positions.entries()) values[position] = outliers.values[i] as number;
-  return values;
-}
+export const toFloats = ({ groups, levels, stored, steps }: Integers, kernels: CodecKernels): Float32Array =>
+  kernels.dequantize(stored, groups, steps, levels);
 
 /** @throws MeshError BAD_FRAME */
 export function readIntegers(reader: PayloadReader, shape: readonly number[], kernels: CodecKernels): Integers {
@@ -143,41 +151,26 @@ export function readIntegers(reader: PayloadReader, shape: readonly number[], ke
   if (top < SCALE_TOP_MIN || top > SCALE_TOP_MAX) {
     throw corrupt(`scale of ${top} quarter octaves, limit ${SCALE_TOP_MIN} to ${SCALE_TOP_MAX}`);
   }
-  const outliers = reader.u32();
-  if (outliers > groups.elements) throw corrupt(`${outliers} outliers of ${groups.elements} elements`);
   const told = reader.bytes(reader.u32());
   const below = (flags & FLAG_SCALES_ENTROPY) === 0 ? told : decodeSymbols(told, groups.count, NO_NEIGHBOURS, kernels);
   if (below.length !== groups.count) throw corrupt(`${below.length} scales of ${groups.count} groups`);
   if (below.some((octaves) => octaves > SCALE_BELOW_MAX)) throw corrupt(`scale below ${SCALE_BELOW_MAX}`);
-  const replaced = readOutliers(reader.bytes(4 * outliers), reader.bytes(2 * outliers), groups.elements);
-  const body = reader.rest();
   const stored =
     (flags & FLAG_ENTROPY) === 0
-      ? unpack(body, groups, bits, kernels)
-      : decodeSymbols(body, groups.elements, neighboursOf(groups, bits, signed), kernels);
-  return { groups, levels, stored, steps: stepsOf({ top, below }, levels), outliers: replaced };
+      ? readPacked(reader, groups.elements, bits, levels.zero, kernels)
+      : decodeSymbols(reader.rest(), groups.elements, neighboursOf(groups, bits, signed), kernels);
+  return { groups, levels, stored, steps: stepsOf({ top, below }, levels) };
 }
 
-function unpack(body: Uint8Array, { elements }: Groups, bits: number, kernels: CodecKernels): Uint8Array {
-  const bytes = packedBytes(elements, bits);
-  if (body.length !== bytes)
-    throw corrupt(`${body.length} bytes of integers, ${elements} of ${bits} bits take ${bytes}`);
-  return kernels.unpackBits(body, bits, elements);
-}
-
-function readOutliers(positions: Uint8Array, exact: Uint8Array, elements: number): Integers['outliers'] {
-  const where = new DataView(positions.buffer, positions.byteOffset, positions.byteLength);
-  const what = new DataView(exact.buffer, exact.byteOffset, exact.byteLength);
-  const read = { positions: new Uint32Array(positions.length / 4), values: new Float32Array(positions.length / 4) };
-  let before = -1;
-  for (let i = 0; i < read.positions.length; i++) {
-    const position = where.getUint32(4 * i, true);
-    if (position <= before || position >= elements) {
-      throw corrupt(`outlier ${i} at ${position} after ${before}, limit ${elements - 1}`);
-    }
-    read.positions[i] = position;
-    read.values[i] = fromF16(what.getUint16(2 * i, true));
-    before = position;
-  }
-  return read;
+function readPacked(
+  reader: PayloadReader,
+  elements: number,
+  bits: number,
+  zero: number,
+  kernels: CodecKernels,
+): Uint8Array {
+  const width = reader.u8();
+  if (width < 1 || width > bits) throw corrupt(`codes of ${width} bits, limit 1 to ${bits}`);
+  const codes = reader.bytes(bytesOfBits(elements, width));
+  return kernels.unpackIntegers({ codes, outliers: reader.rest() }, elements, { bits, zero, width });
 }

@@ -3,14 +3,16 @@
  * say) give the same bits, so what one side encodes with any of them the other decodes with any other.
  */
 import { joinFloats, splitFloats } from './float-parts.ts';
-import { packBits, unpackBits } from './pack.ts';
+import { packIntegers, unpackIntegers } from './outliers.ts';
+import { unpackBits } from './pack.ts';
 import { dequantize, quantize } from './quantize.ts';
 import { decodeRans, encodeRans } from './rans.ts';
 
 export interface CodecKernels {
   readonly quantize: typeof quantize;
   readonly dequantize: typeof dequantize;
-  readonly packBits: typeof packBits;
+  readonly packIntegers: typeof packIntegers;
+  readonly unpackIntegers: typeof unpackIntegers;
   readonly unpackBits: typeof unpackBits;
   readonly encodeRans: typeof encodeRans;
   readonly decodeRans: typeof decodeRans;
@@ -21,7 +23,8 @@ export interface CodecKernels {
 export const REFERENCE_KERNELS: CodecKernels = {
   quantize,
   dequantize,
-  packBits,
+  packIntegers,
+  unpackIntegers,
   unpackBits,
   encodeRans,
   decodeRans,
