@@ -38,6 +38,15 @@ describe('CodecPicker', () => {
     expect(picksAt(new CodecPicker(), 1e6, 300)).toEqual({ f32: 300 });
   });
 
+  test('entropy coding is tried on links that carry less than both ends of it together are taken to', () => {
+    const triedAt = (bytesPerMs: number): boolean => {
+      const picker = new CodecPicker();
+      return Array.from({ length: 3 }, () => picker.pick(['f32', 'exact'], 2 * MEGABYTE, bytesPerMs)).includes('exact');
+    };
+    // A tenth at the least is carried: at 89 MB/s the two megabytes could be there in 22.2 ms rather than in 22.5.
+    expect([1000, 60_000, 89_000, 91_000, 99_000].map(triedAt)).toEqual([true, true, true, false, false]);
+  });
+
   test('packing is tried where entropy coding takes as long as the bytes that it saves', () => {
     const triedAt = (bytesPerMs: number): boolean => {
       const picker = new CodecPicker();
