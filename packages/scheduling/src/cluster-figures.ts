@@ -14,6 +14,8 @@ const EWMA_SHARE = 0.3;
 export const LINK_STALE_MS = 600_000;
 /** A speed this much above or below what was planned with is another speed: beyond what a busy machine does for a while. */
 const SPEED_BAND = 1.3;
+/** Two speeds that differ so much from what was thought of them were measured wrong: first runs and busy neighbours do less to them. */
+const BELIED_BAND = 2;
 /** Rates of links vary more than speeds. */
 const LINK_BAND = 2;
 /** Round trips below this all count alike. */
@@ -43,7 +45,9 @@ export function noteWork(state: ClusterState, peer: PeerRecord, work: readonly W
     record.measured = { msPerRow: blend(before?.msPerRow, msPerRow), rows: (before?.rows ?? 0) + rows };
     const profile = state.models.get(record.modelKey)?.profile ?? null;
     const cost = profile === null ? 0 : costMs(profile, record.layers);
-    if (cost > 0) peer.speeds.set(record.modelKey, cost / record.measured.msPerRow);
+    if (cost <= 0) continue;
+    peer.speeds.set(record.modelKey, cost / record.measured.msPerRow);
+    peer.worked.add(record.modelKey);
   }
 }
 
@@ -138,6 +142,12 @@ const mean = (links: readonly Link[]): Link => ({
 /** Whether speeds are no longer those that a plan was made for. */
 export const speedsDrifted = (outlook: Outlook, speeds: ReadonlyMap<PeerId, number>): boolean =>
   [...outlook.speeds].some(([id, planned]) => isOutside(speeds.get(id) ?? planned, planned, SPEED_BAND));
+
+/** Whether nodes are to each other what no plan would have been made for. */
+export function speedsBelied(outlook: Outlook, speeds: ReadonlyMap<PeerId, number>): boolean {
+  const ratios = [...outlook.speeds].map(([id, planned]) => (speeds.get(id) ?? planned) / planned);
+  return Math.max(...ratios) > BELIED_BAND * Math.min(...ratios);
+}
 
 /** Whether a link that a plan counts on is no longer what it was. */
 export function linkDrifted(outlook: Outlook, from: PeerId, to: PeerId, link: LinkRecord | undefined): boolean {

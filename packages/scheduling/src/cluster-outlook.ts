@@ -8,7 +8,7 @@
  */
 import type { PeerId } from '@shoal/protocol';
 import { wireBytesAtCuts, type ModelProfile } from '@shoal/sharding';
-import { linkBetween, linkTable, speedsDrifted, speedsFor } from './cluster-figures.ts';
+import { linkBetween, linkTable, speedsBelied, speedsDrifted, speedsFor } from './cluster-figures.ts';
 import { partitionOf, setPartition, type Duties } from './cluster-duties.ts';
 import { errorBudgets, isWholeOnly, policyFor } from './cluster-policy.ts';
 import { isStuck, proofReason } from './cluster-proofs.ts';
@@ -49,12 +49,21 @@ export function considerAll(state: ClusterState, nowMs: number, afterMs: number)
   for (const key of state.models.keys()) consider(state, key, nowMs, afterMs);
 }
 
-/** A node's speed for the models that it works on may have left the band that their plans allow for. */
+/**
+ * A node's speed for the models that it works on may have left the band that their plans allow for. First work that belies what
+ * nodes found when they measured themselves is news rather than drift, and waits no longer than a join.
+ */
 export function considerDrift(state: ClusterState, peer: PeerRecord, nowMs: number): void {
+  const { settleMs, driftMs } = state.timing;
   for (const key of peer.speeds.keys()) {
     const outlook = state.outlooks.get(key);
-    if (outlook === undefined || outlook.dueAtMs !== null || !outlook.speeds.has(peer.id)) continue;
-    if (speedsDrifted(outlook, speedsFor(key, nodesOf(state)))) consider(state, key, nowMs, state.timing.driftMs);
+    if (outlook === undefined || !outlook.speeds.has(peer.id)) continue;
+    // Sooner than this nothing could be asked.
+    if (outlook.dueAtMs !== null && outlook.dueAtMs <= Math.max(nowMs + settleMs, outlook.settledAtMs)) continue;
+    const speeds = speedsFor(key, nodesOf(state));
+    if (!speedsDrifted(outlook, speeds)) continue;
+    const isFirstWork = peer.worked.has(key) && !outlook.worked.has(peer.id);
+    consider(state, key, nowMs, isFirstWork && speedsBelied(outlook, speeds) ? settleMs : driftMs);
   }
 }
 
@@ -74,6 +83,7 @@ export function askWhatIsDue(state: ClusterState, duties: Duties, nowMs: number,
     if (isUrgent && state.refusals.get(key)?.nodes === nodesKey(ask)) continue;
     outlook.dueAtMs = null;
     outlook.asked = ask;
+    outlook.worked = new Set(nodesOf(state).flatMap(({ id, worked }) => (worked.has(key) ? [id] : [])));
     effects.push({ type: 'plan', ask });
   }
 }

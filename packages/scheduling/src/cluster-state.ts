@@ -90,6 +90,8 @@ export interface Outlook {
   note: string | null;
   /** By node: the speed that the last plan was made for. */
   readonly speeds: Map<PeerId, number>;
+  /** Nodes whose speed real work had shown when the planner was asked last. */
+  worked: ReadonlySet<PeerId>;
   /** By node and node: the links that the last plan was made for. */
   readonly links: Map<string, LinkRecord>;
 }
@@ -180,8 +182,10 @@ export interface PeerRecord {
   queued: number;
   rowsDone: number;
   readonly assignments: Map<AssignmentId, AssignmentRecord>;
-  /** By model key: relative to the node that the model's figures are for, as its own work has shown. */
+  /** By model key: relative to the node that the model's figures are for, as its self-test or its work has shown. */
   readonly speeds: Map<string, number>;
+  /** Keys of models of which real work has shown its speed. */
+  readonly worked: Set<string>;
   /** By peer that sends to it. */
   readonly links: Map<PeerId, LinkRecord>;
   /** By model, cut and receiver. */
@@ -296,6 +300,7 @@ export function outlookOf(state: ClusterState, key: string): Outlook {
       summary: null,
       note: null,
       speeds: new Map(),
+      worked: new Set(),
       links: new Map(),
     };
     state.outlooks.set(key, outlook);

@@ -113,6 +113,7 @@ function apply(state: ClusterState, event: ClusterEvent, effects: ClusterEffect[
         rowsDone: 0,
         assignments: new Map(),
         speeds: new Map(),
+        worked: new Set(),
         links: new Map(),
         written: new Map(),
         watching: new Map(),

@@ -42,6 +42,8 @@ interface SceneNode {
   /** Layers of speed 1 cost their `computeMs`. */
   speed: number;
   readonly memoryBytes: number;
+  /** What it found when it timed the probe graph; null where it did not. */
+  readonly probeMs: number | null;
   readonly duties: Map<
     string,
     { readonly message: AssignMessage; readyAtMs: number; isReady: boolean; vectorsProven?: number }
@@ -138,9 +140,9 @@ export class ClusterScene {
     for (const node of this.nodes.values()) this.#enter(node);
   }
 
-  join(name: string, speed: number, memoryBytes: number): void {
+  join(name: string, speed: number, memoryBytes: number, probeMs: number | null = null): void {
     const id = peerId(name);
-    const node: SceneNode = { id, speed, memoryBytes, duties: new Map(), fetched: [] };
+    const node: SceneNode = { id, speed, memoryBytes, probeMs, duties: new Map(), fetched: [] };
     this.nodes.set(id, node);
     this.#enter(node);
   }
@@ -182,7 +184,7 @@ export class ClusterScene {
       name: node.id,
       platform: 't',
       backend: 'cpu',
-      backends: [],
+      backends: node.probeMs === null ? [] : [{ backend: 'cpu', ok: true, runMs: node.probeMs }],
       memoryBytesMax: node.memoryBytes,
     };
     const holds = [...node.duties.values()]
