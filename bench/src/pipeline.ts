@@ -97,8 +97,6 @@ function efficiencyRows({ progress }: BenchContext, stages: number, delayMs: num
   progress(about.metric);
   return rowsOrReason([about], () =>
     withPacedStages({ stages, stageMs: STAGE_MS, delayMs }, async (model) => {
-      // Nodes that have just loaded a stage survey its layers for some seconds, beside the work: it is steady after that.
-      await measureEfficiency(model, STAGE_MS);
       const values: number[] = [];
       for (let round = 0; round < ROUNDS; round++) values.push(await measureEfficiency(model, STAGE_MS));
       return [measuredRow(about, values)];

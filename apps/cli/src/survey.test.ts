@@ -10,6 +10,7 @@ import type { LayerRange } from '@shoal/sharding';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { nodeExecutor } from '../../../packages/runtime/src/adapters/node-executor.ts';
 import type { Executor } from '../../../packages/runtime/src/executor.ts';
+import { SpareTime } from '../../../packages/runtime/src/spare-time.ts';
 import { survey, type SurveyResult } from '../../../packages/runtime/src/survey.ts';
 import { readModelVersion, readServingConfig, type ModelVersion } from '@shoal/signaling/models';
 
@@ -67,7 +68,9 @@ async function surveyed(
     manifestPath: '/m',
     manifestDigest: sha256(manifestBytes),
   } as const;
-  return survey(message, { fetch, executor: () => executor, clock: systemClock, memoryBytesMax });
+  const spareTime = new SpareTime(systemClock);
+  const node = { executor: () => executor, clock: systemClock, memoryBytesMax, spareTime, isAwaited: false };
+  return survey(message, { fetch, ...node });
 }
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);

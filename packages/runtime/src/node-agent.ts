@@ -18,6 +18,7 @@ import {
   type ChannelMessage,
   type DownMessage,
   type ReasonCode,
+  type SurveyMessage,
 } from '@shoal/protocol';
 import { Device } from './device.ts';
 import type { Executor } from './executor.ts';
@@ -27,6 +28,7 @@ import type { NodeOptions, NodeParts } from './node-options.ts';
 import { NodeStatus, phaseOf, type LogEntry } from './node-status.ts';
 import { Prover } from './prover.ts';
 import { ShardExchange } from './shards/shard-exchange.ts';
+import { SpareTime } from './spare-time.ts';
 import { StageHolder } from './stage-holder.ts';
 import { StageLoader } from './stage-loader.ts';
 import { StageRunner } from './stage-runner.ts';
@@ -51,6 +53,7 @@ export class NodeAgent implements ContributedNode {
   #linksToldAtMs = Number.NEGATIVE_INFINITY;
   readonly #loader: StageLoader;
   readonly #surveyor: Surveyor;
+  readonly #spareTime: SpareTime;
   readonly #shards: ShardExchange;
   readonly #stop = new AbortController();
   #runner: StageRunner | undefined;
@@ -87,8 +90,9 @@ export class NodeAgent implements ContributedNode {
       onProgress: () => this.#status.changed(),
       onState: () => this.#settlePhase(),
     });
+    this.#spareTime = new SpareTime(clock);
     this.#surveyor = new Surveyor({
-      survey: () => this.#surveyParts(),
+      survey: (message) => this.#surveyParts(message),
       send: (message) => this.#signaling?.send(message),
       log: (text) => this.#status.log('IDLE', text),
     });
@@ -100,14 +104,19 @@ export class NodeAgent implements ContributedNode {
     return { store, source: source(this.#options.url), digest, clock, random, signal, neighbours };
   }
 
-  /** With the memory that what is held leaves. */
-  #surveyParts(): SurveyParts {
-    const { memoryBytesMax } = this.#options;
+  #surveyParts(message: SurveyMessage): SurveyParts {
+    const freeBytes = (): number => this.#options.memoryBytesMax - this.#holder.memoryBytes();
     return {
       clock: this.#parts.clock,
       fetch: this.#fetchParts(this.#stop.signal),
       executor: () => this.#device.executor,
-      memoryBytesMax: memoryBytesMax - this.#holder.memoryBytes(),
+      // A survey that waits for its turn sees stages come and go.
+      get memoryBytesMax() {
+        return freeBytes();
+      },
+      spareTime: this.#spareTime,
+      // Who does not hold the layers is asked because they cannot be placed yet.
+      isAwaited: !this.#holder.holds(message),
     };
   }
 
@@ -224,7 +233,7 @@ export class NodeAgent implements ContributedNode {
       reach: async (peer) => (peer === self && this.#prover !== undefined ? this.#prover.line : this.#reach(peer)),
       linked: (peer) => this.#links?.get(peer),
       keptBytesMax: Math.min(KEPT_BYTES_MAX, KEPT_SHARE * this.#options.memoryBytesMax),
-      onChange: () => this.#settlePhase(),
+      onChange: () => this.#onWork(),
       onStuck: (reason) => this.#recover(reason),
     });
     this.#prover = new Prover({
@@ -375,6 +384,12 @@ export class NodeAgent implements ContributedNode {
     } catch (error) {
       this.#fail(MeshError.from(error));
     }
+  }
+
+  #onWork(): void {
+    const { running = 0, waiting = 0 } = this.#runner?.figures ?? {};
+    this.#spareTime.note(running + waiting);
+    this.#settlePhase();
   }
 
   /** The phase that follows from what is held and run. */

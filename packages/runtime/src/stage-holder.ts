@@ -63,7 +63,7 @@ export function addTaken(taken: TakenBytes, bytes: number, origin: ShardOrigin):
 }
 
 /** The same layers of the same model are the same stage, whatever their number in a partition. */
-const stageIdOf = ({ manifestDigest, layers }: AssignMessage): string =>
+const stageIdOf = ({ manifestDigest, layers }: Pick<AssignMessage, 'manifestDigest' | 'layers'>): string =>
   `${manifestDigest}:${layers.start}-${layers.end}`;
 
 const isSamePlace = (one: AssignMessage, other: AssignMessage): boolean =>
@@ -164,6 +164,11 @@ export class StageHolder {
       return held;
     }
     return undefined;
+  }
+
+  /** Whether just these layers of a model are held. */
+  holds({ manifestDigest, layers }: Pick<AssignMessage, 'manifestDigest' | 'layers'>): boolean {
+    return this.#held.has(stageIdOf({ manifestDigest, layers }));
   }
 
   inState(state: AssignmentState): HeldAssignment | undefined {

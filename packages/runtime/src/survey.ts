@@ -2,6 +2,9 @@
  * What only a run can tell of a model's layers: what crosses each cut, and what each layer costs. The layers are run in
  * windows, one after another, of which only one is loaded at a time, so that a node can survey a model that it could not
  * hold. On the way the golden vector shows whether a model that is cut gives what the whole gave.
+ *
+ * Work goes first: a window is loaded and run while the node has none. Where it always has some, the windows are spread so far
+ * apart that work hardly notices, and the survey ends all the same.
  */
 import type { Clock } from '@shoal/base';
 import {
@@ -26,12 +29,17 @@ import {
   type ModelChain,
   type StageModel,
 } from '@shoal/sharding';
-import type { Executor } from './executor.ts';
+import type { Executor, RunResult } from './executor.ts';
 import { fetchManifest, fetchShards, type FetchParts } from './fetch-model.ts';
 import { chainOf } from './prepare-stage.ts';
 import { madeUpTensor, rowsOf } from './made-up.ts';
+import type { SpareTime } from './spare-time.ts';
 import { windowsOf } from './survey-windows.ts';
 
+/** A node that has just loaded a stage is often asked at once: whoever does so, and goes, does not meet a survey. */
+const PATIENCE_MS = 10_000;
+/** From then on its windows are spread over this time at most, long against that of a few runs of all layers. */
+const SPREAD_MS = 50_000;
 /** Longer ones are given up: the coordinator plans with guesses then. Loads of other stages go on meanwhile. */
 const SURVEY_DEADLINE_MS = 120_000;
 /** Runs of a window besides the first, which compiles; the fastest counts. */
@@ -41,8 +49,11 @@ export interface SurveyParts {
   readonly fetch: FetchParts;
   readonly executor: () => Executor;
   readonly clock: Clock;
-  /** Free for the windows' weights. */
+  /** Free for the windows' weights, now. */
   readonly memoryBytesMax: number;
+  readonly spareTime: SpareTime;
+  /** The model cannot be placed before it is surveyed: then the survey waits for nothing. */
+  readonly isAwaited: boolean;
 }
 
 export interface SurveyResult {
@@ -53,23 +64,27 @@ export interface SurveyResult {
 /** @throws MeshError that says why the layers cannot be run piece by piece here */
 export async function survey(message: SurveyMessage, parts: SurveyParts): Promise<SurveyResult> {
   const { layers, manifestPath, manifestDigest } = message;
-  const deadlineAtMs = parts.clock.nowMs() + SURVEY_DEADLINE_MS;
-  const manifest = await fetchManifest(manifestPath, manifestDigest, parts.fetch);
-  const topology = await fetchShards(manifest, manifest.topology, parts.fetch, () => {});
-  const chain = await chainOf(manifest, topology, parts.fetch);
+  const { clock, spareTime, isAwaited, fetch } = parts;
+  const deadlineAtMs = clock.nowMs() + SURVEY_DEADLINE_MS;
+  const startsAtMs = clock.nowMs() + (isAwaited ? 0 : PATIENCE_MS);
+  await spareTime.turn(startsAtMs, fetch.signal);
+  const manifest = await fetchManifest(manifestPath, manifestDigest, fetch);
+  const topology = await fetchShards(manifest, manifest.topology, fetch, () => {});
+  const chain = await chainOf(manifest, topology, fetch);
   const count = layers.end - layers.start;
   if (count < 1 || layers.end > chain.graph.layers.length || count > SURVEYED_LAYERS_MAX) {
     const range = `layers [${layers.start}, ${layers.end}) of ${chain.graph.layers.length}`;
     throw new MeshError('TOO_LARGE', `${range} cannot be surveyed, the limit is ${SURVEYED_LAYERS_MAX}`);
   }
   const walk = new Walk(manifest, chain, layers, parts);
-  for (const window of windowsOf(chain, layers, parts.memoryBytesMax)) {
-    if (parts.clock.nowMs() > deadlineAtMs)
+  const windows = windowsOf(chain, layers, parts.memoryBytesMax);
+  for (const [i, window] of windows.entries()) {
+    if (clock.nowMs() > deadlineAtMs)
       throw new MeshError(
         'DEADLINE',
         `the survey stopped before layer ${window.start}: ${SURVEY_DEADLINE_MS} ms are over`,
       );
-    await walk.over(window);
+    await walk.over(window, startsAtMs + (isAwaited ? 0 : (SPREAD_MS * i) / windows.length));
   }
   return walk.end();
 }
@@ -85,6 +100,7 @@ class Walk {
   readonly #seen = new Map<string, Pick<TensorData, 'dtype' | 'shape'>>();
   /** By canonical name: what crosses to the next window. */
   #arriving: ReadonlyMap<string, TensorData>;
+  #latestAtMs = 0;
 
   constructor(manifest: Manifest, chain: ModelChain, layers: LayerRange, parts: SurveyParts) {
     this.#manifest = manifest;
@@ -96,7 +112,10 @@ class Walk {
     this.#note(this.#arriving);
   }
 
-  async over(window: LayerRange): Promise<void> {
+  /** Not while there is work, unless it is past `latestAtMs`. */
+  async over(window: LayerRange, latestAtMs: number): Promise<void> {
+    this.#latestAtMs = latestAtMs;
+    await this.#turn();
     const { model, graph, cuts } = this.#chain;
     const stage = sliceModel(model, graph, window, cuts);
     const layers = graph.layers.slice(window.start, window.end);
@@ -156,13 +175,20 @@ class Walk {
     return this.#loaded(stage, async (id) => {
       let { outputs } = await this.#run(id, stage);
       let ms = Number.POSITIVE_INFINITY;
-      for (let i = 0; i < TIMED_RUNS; i++) {
-        const result = await this.#run(id, stage);
+      for (let timed = 0; timed < TIMED_RUNS;) {
+        const { isDisturbed, ...result } = await this.#run(id, stage);
+        if (isDisturbed) continue;
+        timed += 1;
         ({ outputs } = result);
         ms = Math.min(ms, result.executeMs ?? result.computeMs);
       }
       return { made: new Map(Object.entries(outputs)), ms };
     });
+  }
+
+  #turn(): Promise<void> {
+    const { spareTime, fetch } = this.#parts;
+    return spareTime.turn(this.#latestAtMs, fetch.signal);
   }
 
   async #loaded<Value>(stage: StageModel, use: (id: string) => Promise<Value>): Promise<Value> {
@@ -186,10 +212,15 @@ class Walk {
     }
   }
 
-  #run(id: string, stage: StageModel): ReturnType<Executor['run']> {
+  /** One run in its turn; disturbed if work came meanwhile, unless there is no more time to wait for better. */
+  async #run(id: string, stage: StageModel): Promise<RunResult & { readonly isDisturbed: boolean }> {
+    const { clock, executor, spareTime } = this.#parts;
+    await this.#turn();
+    const { spells } = spareTime;
     // An executor takes its inputs' memory over: each run gets its own.
     const inputs = stage.inputs.map(({ tensor }): [string, TensorData] => [tensor, copyOf(this.#given(tensor))]);
-    return this.#parts.executor().run(id, DEFAULT_SIGNATURE, Object.fromEntries(inputs));
+    const result = await executor().run(id, DEFAULT_SIGNATURE, Object.fromEntries(inputs));
+    return { ...result, isDisturbed: spells !== spareTime.spells && clock.nowMs() < this.#latestAtMs };
   }
 
   #given(name: string): TensorData {

@@ -3,7 +3,7 @@ import { MeshError, type SurveyedMessage, type SurveyMessage } from '@shoal/prot
 import { survey, type SurveyParts } from './survey.ts';
 
 export interface SurveyorParts {
-  readonly survey: () => SurveyParts;
+  readonly survey: (message: SurveyMessage) => SurveyParts;
   readonly send: (message: SurveyedMessage) => void;
   readonly log: (text: string) => void;
 }
@@ -25,7 +25,7 @@ export class Surveyor {
     const about = { type: 'surveyed', model, version, manifestDigest, layers } as const;
     const what = `layers ${layers.start}-${layers.end - 1} of ${model} version ${version}`;
     try {
-      const { layerMs, bytesAtCut } = await survey(message, this.#parts.survey());
+      const { layerMs, bytesAtCut } = await survey(message, this.#parts.survey(message));
       this.#parts.send({ ...about, layerMs: [...layerMs], bytesAtCut: [...bytesAtCut] });
       const ms = layerMs.reduce((sum, each) => sum + each, 0);
       this.#parts.log(`surveyed ${what}: ${ms.toFixed(2)} ms a row`);
