@@ -5,7 +5,7 @@
 import wrtc from '@roamhq/wrtc';
 import { median } from './statistics.ts';
 
-const WARM_UP = 50;
+const WARM_UP = 200;
 const REQUESTS = 200;
 const RESULT = new Uint8Array(64);
 

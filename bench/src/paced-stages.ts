@@ -22,7 +22,7 @@ const WARM_UP_MS = 2500;
 const WINDOW_MS = 4000;
 const DEADLINE_MS = 60_000;
 const SERVED_DEADLINE_MS = 60_000;
-const HOP_WARM_UP = 50;
+const HOP_WARM_UP = 200;
 const HOP_REQUESTS = 200;
 
 /** Stages hand on what comes. */

@@ -119,9 +119,5 @@ const hopMs = async (measureMs: (stages: number) => Promise<number>): Promise<nu
   return (many - one) / (HOP_STAGES - 1);
 };
 
-const latencyMs = (stages: number): Promise<number> =>
-  withPacedStages({ stages, stageMs: 0, delayMs: 0 }, async (model) => {
-    // The same: surveys take time of the first.
-    await measureLatenciesMs(model);
-    return median(await measureLatenciesMs(model));
-  });
+const latencyMs = async (stages: number): Promise<number> =>
+  median(await withPacedStages({ stages, stageMs: 0, delayMs: 0 }, measureLatenciesMs));

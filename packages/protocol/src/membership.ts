@@ -38,7 +38,7 @@ export const backendReportSchema = z.strictObject({
   backend: backendNameSchema,
   /** Whether its numbers were right. */
   ok: z.boolean(),
-  /** Median time of one run, null where it did not run. */
+  /** Time of the fastest runs, null where it did not run. */
   runMs: z.nullable(z.number().check(z.nonnegative())),
   reason: z.optional(text(512)),
 });
