@@ -10,7 +10,7 @@ import { extractNsfwModel } from '@shoal/samples';
 import { outputError } from '@shoal/sharding';
 import { startLab, type LabServer } from './lab-server.ts';
 import { startServer, type Server } from './server.ts';
-import { openLab, openTab, untilJoined, untilServed, type Tab } from './tabs.ts';
+import { openLab, openTab, untilServed, type Tab } from './tabs.ts';
 
 const MAIN = fileURLToPath(new URL('../apps/cli/src/main.ts', import.meta.url));
 const BUDGET = 0.02;
@@ -122,8 +122,6 @@ for (const { model, cuts, calibrated, setUpMs } of CASES) {
       const names = ['ada', 'ben'];
       for (const name of names) {
         tabs.push(await openTab(browser, server, { name, backend: 'wasm', beforeAll: rememberConnections }));
-        // Two that measure themselves at once each find the other in the way, and the planner takes them for unequal.
-        await untilJoined(server, tabs.length);
       }
       await untilServed(server, model, names);
     });

@@ -51,17 +51,6 @@ export async function openTab(browser: Browser, server: Server, options: TabOpti
   };
 }
 
-/** Waits until so many nodes have joined: each has measured its backends by then. */
-export async function untilJoined(server: Server, count: number): Promise<void> {
-  const deadline = Date.now() + JOIN_DEADLINE_MS;
-  for (;;) {
-    const { nodes } = (await (await fetch(`${server.url}/api/v1/mesh`)).json()) as { nodes: number };
-    if (nodes >= count) return;
-    if (Date.now() > deadline) throw new Error(`${nodes} nodes have joined, expected ${count}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
-
 /** Waits until as many tabs serve a model as are named. */
 export async function untilServed(server: Server, model: string, names: readonly string[]): Promise<void> {
   const deadline = Date.now() + JOIN_DEADLINE_MS;

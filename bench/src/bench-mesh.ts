@@ -7,7 +7,6 @@ import { startCoordinator } from '@shoal/signaling';
 
 const INVITE_SECONDS = 3600;
 const SERVED_DEADLINE_MS = 60_000;
-const POLL_MS = 100;
 
 export interface BenchMesh {
   readonly url: string;
@@ -73,19 +72,6 @@ export async function startBenchMesh({
     await removeFolder();
     throw error;
   }
-}
-
-/**
- * Waits until so many nodes have joined. Two that measure themselves at once each find the other in the way, and the planner takes
- * them for unequal: who is to be alike joins one after the other. @throws Error after a minute
- */
-export async function untilJoined({ url }: BenchMesh, count: number): Promise<void> {
-  for (let waitedMs = 0; waitedMs < SERVED_DEADLINE_MS; waitedMs += POLL_MS) {
-    const { nodes } = (await (await fetch(`${url}/api/v1/mesh`)).json()) as { nodes: number };
-    if (nodes >= count) return;
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  }
-  throw new Error(`fewer than ${count} nodes joined in ${SERVED_DEADLINE_MS} ms`);
 }
 
 /** Names of the nodes that serve a model now. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { MeshModel, Prediction, TensorData } from '@shoal/mesh/client';
 import { extractNsfwModel } from '@shoal/samples';
 import type { BenchContext } from './bench.ts';
-import { startBenchMesh, untilJoined, untilServedBy } from './bench-mesh.ts';
+import { startBenchMesh, untilServedBy } from './bench-mesh.ts';
 import { calibrateModel } from './calibration.ts';
 import { startLinkNode, type LinkNode } from './link-node.ts';
 import { makeNamespaces, type Namespaces } from './namespaces.ts';
@@ -129,7 +129,6 @@ async function openPipeline(
   try {
     for (const [i, name] of NODES.entries()) {
       nodes.push(startLinkNode({ url, invite, folder, name }, namespaces?.names[i]));
-      await untilJoined(mesh, nodes.length);
     }
     const model = await client.model(MODEL, { deadlineMs: DEADLINE_MS });
     await untilServedBy(model, NODES);

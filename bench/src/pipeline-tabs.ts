@@ -7,7 +7,7 @@ import type { MeshModel, TensorData } from '@shoal/mesh/client';
 import { extractNsfwModel } from '@shoal/samples';
 import { ensurePages } from '../../apps/cli/src/pages.ts';
 import type { BenchContext } from './bench.ts';
-import { startBenchMesh, untilJoined, untilServedBy } from './bench-mesh.ts';
+import { startBenchMesh, untilServedBy } from './bench-mesh.ts';
 import { openTabsBrowser, type TabsBrowser } from './bench-tab.ts';
 import { calibrateModel } from './calibration.ts';
 import { writePlacement } from './chain-model.ts';
@@ -53,10 +53,7 @@ async function openStaged(browser: TabsBrowser, pagesFolder: string, names: read
     await writePlacement(folder, MODEL, names.length);
   };
   const mesh = await startBenchMesh({ prepareModels, pagesFolder });
-  for (const [i, name] of names.entries()) {
-    await (await browser.makeTab(mesh, name, BACKEND)).open();
-    await untilJoined(mesh, i + 1);
-  }
+  for (const name of names) await (await browser.makeTab(mesh, name, BACKEND)).open();
   const client = await mesh.connect();
   const model = await client.model(MODEL, { deadlineMs: DEADLINE_MS });
   const coded = await client.model(MODEL, { deadlineMs: DEADLINE_MS, errorBudget: BUDGET });
