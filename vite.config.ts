@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config';
 
 const page = (name: string): string => fileURLToPath(new URL(`apps/client/${name}.html`, import.meta.url));
 
-const TESTS = ['packages/**/*.test.ts', 'apps/**/*.test.ts', 'samples/**/*.test.ts', 'scripts/**/*.test.ts'];
+const TESTS = ['packages', 'apps', 'samples', 'scripts', 'bench'].map((folder) => `${folder}/**/*.test.ts`);
 /** Those that run tfjs or a whole server: too slow for `npm run check`, which leaves them to `npm test`. */
 const INTEGRATION_TESTS = [
   '**/*.integration.test.ts',

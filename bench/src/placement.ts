@@ -1,10 +1,11 @@
 /** How good plans are, how soon they are made and how little they move, on seeded models and meshes. */
-import { leastFetchBytes, MOVE_POLICY, planModel, provenOptimum, replan } from '@shoal/sharding';
+import { MOVE_POLICY, planModel, provenOptimum } from '@shoal/sharding';
 import type { Plan, PlanRequest } from '@shoal/sharding';
 import type { Bench, BenchContext } from './bench.ts';
 import { eventTimes } from './coordinator-events.ts';
-import { joiner, placementInstance } from './placement-instances.ts';
+import { placementInstance } from './placement-instances.ts';
 import type { Instance, Net } from './placement-instances.ts';
+import { moveAfter } from './placement-moves.ts';
 import type { BenchRow } from './row.ts';
 import { median, percentile } from './statistics.ts';
 
@@ -135,17 +136,11 @@ function planned(request: PlanRequest): Plan {
 
 /** One join and one leave: bytes moved over the least, where anything has to move. */
 function movedRatios(instance: Instance, seed: number): number[] {
-  const leaver = seed % instance.nodes.length;
-  const before = planned(instance).stages;
-  return [[...instance.nodes, joiner(instance, seed)], instance.nodes.toSpliced(leaver, 1)].flatMap((nodes) => {
-    const request = { ...instance, nodes };
-    const best = planModel(request);
-    const result = replan({ ...request, previous: before, policy: { ...MOVE_POLICY, horizonMs: Infinity } });
-    if (!('ok' in best) || !('move' in result)) return [];
-    const bytes = result.fetches.reduce((sum, fetch) => sum + fetch.bytes, 0);
-    const floor = best.ok.predicted.rowsPerSecond * (1 - MOVE_POLICY.slack) * (1 - 1e-9);
-    const least = leastFetchBytes(request, before, floor);
-    return [least === 0 && bytes === 0 ? 1 : bytes / least];
+  return (['join', 'leave'] as const).flatMap((change) => {
+    const moved = moveAfter(change, instance, seed);
+    if (moved === undefined) return [];
+    const least = moved.least();
+    return [least === 0 && moved.bytes === 0 ? 1 : moved.bytes / least];
   });
 }
 

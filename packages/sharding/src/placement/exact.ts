@@ -1,13 +1,16 @@
 /**
  * The placement of highest throughput (maximum flow, links between single pairs and all) for few nodes: depth-first search
  * from the output towards the input over sets of nodes and cuts. A branch ends when the nodes left cannot cover the layers left at
- * the rate sought even without limits on single pairs (cover.ts), or when the stages chosen do not pass it.
+ * the rate sought even without limits on single pairs (cover.ts), or when the stages chosen do not pass it. The same search
+ * without a bound on bytes is the reference for cheapest.ts.
  */
 import { alike, canonicalSets, Covers, sumsOf } from './cover.ts';
+import type { FetchBytes } from './fetch.ts';
 import { throughput } from './flow.ts';
 import type { Group } from './flow.ts';
 import { nodeRate, pairRate, reachFrom } from './problem.ts';
 import type { Problem } from './problem.ts';
+import { stagesThatCount } from './shape.ts';
 import type { Shape } from './shape.ts';
 
 /** Throughputs this close count as equal: figures are measured to a few per cent. */
@@ -15,10 +18,6 @@ export const EXACT_TOLERANCE = 1e-6;
 /** How far the incumbent may outgrow the table of covers before a new one pays, and what that costs, in branches. */
 const TABLE_AGE_MAX = 1.004;
 const TABLE_BRANCHES = 200_000;
-/** Searches for few bytes begin with this part of the limit. */
-const FIRST_LIMIT_SHARE = 64;
-/** Each search under a limit lower than the known one may take this share of the branches left. */
-const TIGHT_BRANCHES_SHARE = 1 / 16;
 /** The first tries at higher rates end after this many branches. */
 const LEAP_BRANCHES_MAX = 300_000;
 const LEAPS_MAX = 4;
@@ -46,30 +45,12 @@ export function searchExactly(
   return new Search(problem, shape).run(startRate, bound, branchesMax);
 }
 
-/** What a placement costs to come about: bytes that node i must still fetch to hold `[from, to)`; grows with the range. */
-export type FetchBytes = (i: number, from: number, to: number) => number;
-
-export interface Cheapest {
-  /** Undefined where nothing cheaper than the limit was found. */
-  readonly groups: readonly Group[] | undefined;
-  /** What it costs, or the limit. */
-  readonly bytes: number;
-  readonly proven: boolean;
-}
-
 /**
- * The placement that passes at least `rate` rows/ms for the fewest bytes, if that is fewer than `bytesMax`; undefined where
- * none was found. `proven` unless it gave up after `branchesMax` branches.
+ * The fewest bytes for which a placement passes at least `rate` rows/ms, Infinity where none does: every placement is looked at
+ * unless it costs more than one already found.
  */
-export function searchCheapest(
-  problem: Problem,
-  shape: Shape,
-  rate: number,
-  fetchBytes: FetchBytes,
-  bytesMax: number,
-  branchesMax: number,
-): Cheapest {
-  return new Search(problem, shape).cheapest(rate, fetchBytes, bytesMax, branchesMax);
+export function leastBytes(problem: Problem, shape: Shape, rate: number, fetchBytes: FetchBytes): number {
+  return new Search(problem, shape).leastBytes(rate, fetchBytes);
 }
 
 /** The stages after a cut: their first one's nodes, what each of these can take, and whether any way to share it out is fine. */
@@ -156,24 +137,12 @@ class Search {
     return this.#branches > branchesMax ? 'unknown' : 'none';
   }
 
-  cheapest(rate: number, fetchBytes: FetchBytes, bytesMax: number, branchesMax: number): Cheapest {
+  leastBytes(rate: number, fetchBytes: FetchBytes): number {
     this.#fetchBytes = fetchBytes;
     // What nodes hold tells them apart.
     this.#canonical = canonicalSets(this.#problem.nodeCount, () => false);
-    // A tight limit ends branches early, so limits double from a low one; where there is none to come down from, none is set.
-    // Most of the branches are for the last: the known limit, or what a search under a lower one found before it gave up.
-    let least = bytesMax;
-    let left = branchesMax;
-    for (let limit = bytesMax < Infinity ? bytesMax / FIRST_LIMIT_SHARE : bytesMax; ; limit *= 2) {
-      const isLast = limit >= least || this.#best !== undefined;
-      this.#bytesMax = isLast ? least : limit;
-      const found = this.#above(rate, isLast ? left : left * TIGHT_BRANCHES_SHARE, false);
-      left -= this.#branches;
-      if (this.#best !== undefined) least = this.#bytesMax;
-      const isProven = found === 'none';
-      if (isLast || (isProven && this.#best !== undefined))
-        return { groups: this.#best, bytes: least, proven: isProven };
-    }
+    this.#above(rate, Infinity, false);
+    return this.#bytesMax;
   }
 
   #tabulate(rate: number): void {
@@ -269,7 +238,9 @@ class Search {
       else {
         // What can still be done before a free tail depends on nothing but these numbers and on how much it passes.
         const width = cutCount + 1;
-        const key = (((used | members) * (this.#all + 1) + members) * width + from) * width + to;
+        const stages = stagesThatCount(this.#shape, this.#stages.length);
+        const key =
+          ((((used | members) * (this.#all + 1) + members) * width + from) * width + to) * (nodeCount + 1) + stages;
         const known = free ? this.#closed.get(key) : undefined;
         if (known === undefined || known.passes < passes || known.bytes > bytes) {
           if (free) this.#closed.set(key, { passes, bytes });

@@ -1,9 +1,11 @@
 /** What moving from what nodes hold to a placement costs: weight bytes to fetch. */
-import type { FetchBytes } from './exact.ts';
 import type { Group } from './flow.ts';
 import type { Problem } from './problem.ts';
 import { missingWeightBytes } from './profile.ts';
 import type { LayerRange } from './profile.ts';
+
+/** What a placement costs to come about: bytes that node i must still fetch to hold `[from, to)`; grows with the range. */
+export type FetchBytes = (i: number, from: number, to: number) => number;
 
 /** `held[i]`: the layers that node i holds now. */
 export function fetchBytesOf(problem: Problem, held: readonly (LayerRange | undefined)[]): FetchBytes {

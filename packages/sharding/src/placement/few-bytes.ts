@@ -5,7 +5,7 @@
  */
 import { assign, evenPrices, level, priceStages, slowest } from './assign.ts';
 import type { Assignment } from './assign.ts';
-import type { FetchBytes } from './exact.ts';
+import type { FetchBytes } from './fetch.ts';
 import { totalBytes } from './fetch.ts';
 import { throughput } from './flow.ts';
 import type { Group } from './flow.ts';

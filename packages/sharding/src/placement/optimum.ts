@@ -2,7 +2,7 @@
  * What the planner is measured against, for few nodes: the same definitions of best, searched for from nothing, without
  * heuristics, relaxations or a limit on work. Slow, and of no use to a mesh.
  */
-import { searchCheapest, searchExactly } from './exact.ts';
+import { leastBytes, searchExactly } from './exact.ts';
 import { fetchBytesOf } from './fetch.ts';
 import { shapeOf } from './plan.ts';
 import type { PlanRequest, PlannedStage } from './plan.ts';
@@ -31,8 +31,7 @@ export function leastFetchBytes(
     problem,
     problem.nodes.map((node) => heldById.get(node.id)),
   );
-  const found = searchCheapest(problem, shape, rowsPerSecond / 1000, fetchBytes, Infinity, Infinity);
-  return found.bytes;
+  return leastBytes(problem, shape, rowsPerSecond / 1000, fetchBytes);
 }
 
 function compiled(request: PlanRequest): { problem: Problem; shape: Shape } {

@@ -7,11 +7,11 @@
  * moved to is kept until the mesh has changed by about as much again: it does not flap.
  *
  * Of the placements that pass at least (1 - slack) of the best, the one is sought that fetches fewest bytes: exactly to
- * `EXACT_NODES_MAX` nodes and one that joins, beyond by few-bytes.ts. With an objective of latency the best plan is taken as it is.
+ * `EXACT_NODES_MAX` nodes and one that joins (cheapest.ts), beyond by few-bytes.ts. With an objective of latency the best plan is taken as it is.
  */
-import { searchCheapest } from './exact.ts';
-import type { FetchBytes } from './exact.ts';
+import { searchCheapest } from './cheapest.ts';
 import { fetchBytesOf, fetchMs } from './fetch.ts';
+import type { FetchBytes } from './fetch.ts';
 import { fewestBytesByTilings, pare } from './few-bytes.ts';
 import { throughput } from './flow.ts';
 import type { Group } from './flow.ts';
@@ -55,14 +55,14 @@ export type ReplanResult =
   | { readonly move: Plan; readonly fetches: readonly Fetch[]; readonly fetchMs: number }
   | { readonly refused: Refusal };
 
-/** Sets of nodes looked at for the cheapest move: a second or two, in the planner's thread. */
-const CHEAPEST_BRANCHES_MAX = 16_000_000;
+/** Sets of nodes and ranges looked at for the cheapest move: some two seconds in the planner's thread. Heuristics follow. */
+const CHEAPEST_WORK_MAX = 50_000_000;
 /** A mesh of the exact size and the node that joins it. */
 const CHEAPEST_NODES_MAX = EXACT_NODES_MAX + 1;
 /** Units of nodes that move together, in larger meshes: few are searched to the end, many are finer. */
 const UNITS = [8, 10, 12];
 const UNIT_ATTEMPTS = 3;
-const UNIT_BRANCHES_MAX = 800_000;
+const UNIT_WORK_MAX = 3_000_000;
 /** Rates this close to what was sought count as reaching it. */
 const ROUNDING = 1e-9;
 
@@ -187,6 +187,11 @@ function fewestBytes(
 ): readonly Group[] {
   const least = floor * (1 - ROUNDING);
   let found = pare(problem, shape, fetchBytes, least, best);
+  if (problem.nodeCount <= CHEAPEST_NODES_MAX) {
+    const { groups, bytes, proven } = searchCheapest(problem, shape, least, fetchBytes, found.bytes, CHEAPEST_WORK_MAX);
+    if (groups !== undefined) found = { groups, bytes };
+    if (proven) return found.groups;
+  }
   const tilings = [present, best].filter((groups) => groups.length > 0).map(tilingOf);
   const tiled = fewestBytesByTilings(problem, shape, fetchBytes, least, tilings, found.bytes);
   if (tiled !== undefined) found = pare(problem, shape, fetchBytes, least, tiled.groups);
@@ -195,9 +200,7 @@ function fewestBytes(
     const united = fewestBytesByUnits(problem, shape, fetchBytes, least, present, unitsMax, found.bytes);
     if (united !== undefined) found = pare(problem, shape, fetchBytes, least, united);
   }
-  if (problem.nodeCount > CHEAPEST_NODES_MAX) return found.groups;
-  const cheapest = searchCheapest(problem, shape, least, fetchBytes, found.bytes, CHEAPEST_BRANCHES_MAX);
-  return cheapest.groups ?? found.groups;
+  return found.groups;
 }
 
 /** The cheapest placement in which most of a stage's nodes stay together. */
@@ -216,7 +219,7 @@ function fewestBytesByUnits(
   const unitBytes = fetchBytesOfUnits(fetchBytes, units);
   let sought = floor;
   for (let attempt = 0; attempt < UNIT_ATTEMPTS; attempt++) {
-    const { groups } = searchCheapest(merged, shape, sought, unitBytes, bytesMax, UNIT_BRANCHES_MAX);
+    const { groups } = searchCheapest(merged, shape, sought, unitBytes, bytesMax, UNIT_WORK_MAX);
     if (groups === undefined) return undefined;
     const split = splitUnits(groups, units);
     const passed = throughput(problem, split);

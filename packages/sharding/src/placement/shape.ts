@@ -7,3 +7,8 @@ export interface Shape {
 }
 
 export const ANY_SHAPE: Shape = { stagesMin: 1, stagesMax: Infinity, replicasMax: Infinity };
+
+/** As much of a number of stages chosen as matters for how many may follow. */
+export function stagesThatCount({ stagesMin, stagesMax }: Shape, stages: number): number {
+  return stagesMax === Infinity ? Math.min(stages, stagesMin) : stages;
+}

@@ -3,7 +3,7 @@
  * of its nodes can hold; its rates are sums, which flatters it where members are limited by different things, so what is
  * planned with units has to be checked with nodes.
  */
-import type { FetchBytes } from './exact.ts';
+import type { FetchBytes } from './fetch.ts';
 import type { Group } from './flow.ts';
 import { reachFrom } from './problem.ts';
 import type { Problem } from './problem.ts';
