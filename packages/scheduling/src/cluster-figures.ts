@@ -16,6 +16,11 @@ export const LINK_STALE_MS = 600_000;
 const SPEED_BAND = 1.3;
 /** Two speeds that differ so much from what was thought of them were measured wrong: first runs and busy neighbours do less to them. */
 const BELIED_BAND = 2;
+/**
+ * A stage of a smaller share of its model's cost tells nothing of its node's speed: what any run takes, whatever its layers, would
+ * pass for slowness, a thousandfold where a stage does next to nothing.
+ */
+const TELLING_SHARE = 0.02;
 /** Rates of links vary more than speeds. */
 const LINK_BAND = 2;
 /** Round trips below this all count alike. */
@@ -23,6 +28,13 @@ const RTT_FLOOR_MS = 10;
 
 export const costMs = (profile: ModelProfile, { start, end }: LayerRange): number =>
   profile.layers.slice(start, end).reduce((sum, { computeMs }) => sum + computeMs, 0);
+
+/** What layers cost at speed 1, if how long they take tells of a speed. */
+function tellingCostMs(profile: ModelProfile, layers: LayerRange): number | undefined {
+  const cost = costMs(profile, layers);
+  const whole = costMs(profile, { start: 0, end: profile.layers.length });
+  return cost > 0 && cost >= TELLING_SHARE * whole ? cost : undefined;
+}
 
 const blend = (before: number | null | undefined, now: number): number =>
   before === null || before === undefined ? now : before + EWMA_SHARE * (now - before);
@@ -33,8 +45,8 @@ export function noteSelfTest(peer: PeerRecord, model: ServedModel, record: Assig
   const known = [...peer.assignments.values()].some(
     ({ modelKey, measured }) => modelKey === record.modelKey && measured !== null,
   );
-  const cost = costMs(model.profile, record.layers);
-  if (!known && cost > 0) peer.speeds.set(record.modelKey, cost / record.msPerRow);
+  const cost = tellingCostMs(model.profile, record.layers);
+  if (!known && cost !== undefined) peer.speeds.set(record.modelKey, cost / record.msPerRow);
 }
 
 export function noteWork(state: ClusterState, peer: PeerRecord, work: readonly WorkFigures[]): void {
@@ -44,8 +56,8 @@ export function noteWork(state: ClusterState, peer: PeerRecord, work: readonly W
     const before = record.measured;
     record.measured = { msPerRow: blend(before?.msPerRow, msPerRow), rows: (before?.rows ?? 0) + rows };
     const profile = state.models.get(record.modelKey)?.profile ?? null;
-    const cost = profile === null ? 0 : costMs(profile, record.layers);
-    if (cost <= 0) continue;
+    const cost = profile === null ? undefined : tellingCostMs(profile, record.layers);
+    if (cost === undefined) continue;
     peer.speeds.set(record.modelKey, cost / record.measured.msPerRow);
     peer.worked.add(record.modelKey);
   }
@@ -56,9 +68,9 @@ export function noteCosts(state: ClusterState, key: string, profile: ModelProfil
   for (const peer of state.peers.values()) {
     for (const record of peer.assignments.values()) {
       const msPerRow = record.measured?.msPerRow ?? record.msPerRow;
-      const cost = costMs(profile, record.layers);
-      if (record.modelKey === key && peer.speeds.has(key) && msPerRow > 0 && cost > 0)
-        peer.speeds.set(key, cost / msPerRow);
+      if (record.modelKey !== key || !peer.speeds.has(key) || msPerRow <= 0) continue;
+      const cost = tellingCostMs(profile, record.layers);
+      if (cost !== undefined) peer.speeds.set(key, cost / msPerRow);
     }
   }
 }
