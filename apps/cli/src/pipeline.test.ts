@@ -169,6 +169,8 @@ test("the kill of a stage's only holder while it computes costs time, not result
   });
   expect(outputs).toEqual(expected);
   const after = await placement();
-  const names = (of: Placement): (string | undefined)[] => of.stages.map(({ replicas }) => replicas[0]?.name);
-  expect(names(after)).toEqual(names(before).map((name) => (name === 'victim' ? 'spare' : name)));
+  // What speeds show meanwhile may give the stages to each other's nodes.
+  const names = (of: Placement): string[] => of.stages.map(({ replicas }) => replicas[0]?.name ?? 'nobody').sort();
+  expect(names(before)).toEqual(['one', 'two', 'victim']);
+  expect(names(after)).toEqual(['one', 'spare', 'two']);
 }, 60_000);
