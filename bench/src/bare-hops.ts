@@ -2,12 +2,15 @@
  * What a hop costs before any of Shoal's software: peers of this process in a row, each of which hands on what comes over
  * a WebRTC data channel as it is.
  */
+import { withDeadline } from '@shoal/base';
+import { systemClock } from '@shoal/base/system';
 import wrtc from '@roamhq/wrtc';
 import { median } from './statistics.ts';
 
 const WARM_UP = 200;
 const REQUESTS = 200;
 const RESULT = new Uint8Array(64);
+const DEADLINE_MS = 10_000;
 
 /** The two ends of an open channel. */
 type Ends = readonly [RTCDataChannel, RTCDataChannel];
@@ -35,7 +38,7 @@ export async function bareLatencyMs(peers: number, bytes: number): Promise<numbe
       const startMs = performance.now();
       const answer = new Promise((resolve) => (answered.onmessage = resolve));
       start.send(new Uint8Array(bytes));
-      await answer;
+      await inTime(answer, 'answer');
       latenciesMs.push(performance.now() - startMs);
     }
     return median(latenciesMs.slice(WARM_UP));
@@ -59,6 +62,14 @@ async function openChannel(one: RTCPeerConnection, other: RTCPeerConnection): Pr
   const answer = await other.createAnswer();
   await other.setLocalDescription(answer);
   await one.setRemoteDescription(answer);
-  await Promise.all(opened);
+  await inTime(Promise.all(opened), 'open channel');
   return ends;
 }
+
+const inTime = <Value>(promise: Promise<Value>, what: string): Promise<Value> =>
+  withDeadline(promise, {
+    clock: systemClock,
+    deadlineMs: DEADLINE_MS,
+    onDeadline: () => new Error(`no ${what} in ${DEADLINE_MS} ms`),
+    onAbort: () => new Error(`no ${what}: given up`),
+  });

@@ -42,7 +42,7 @@ async function measureSome(context: BenchContext, folder: string): Promise<Bench
   return [...codecRows(cases, 'sampled cuts'), ...speeds, ...links];
 }
 
-/** Bytes and errors alone, which other work on the machine does not change: about an hour, by an estimate. Each model is written when it is done. */
+/** Bytes and errors alone, which other work on the machine does not change: some forty minutes. Each model is written when it is done. */
 async function measureEveryCut(context: BenchContext, folder: string): Promise<BenchRow[]> {
   const { digits, labels, sentences, onPhotos } = await openSubjects(folder, await decodePhotos([224, 299]), true);
   const tables: CodecTable[] = [];
