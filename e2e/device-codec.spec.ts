@@ -18,6 +18,8 @@ const ROWS = 64;
 const BUDGET = 0.02;
 
 let lab: LabServer;
+/** What a test has opened, latest first, whether it passes or fails. */
+const opened: (() => Promise<unknown>)[] = [];
 
 test.beforeAll(async () => {
   lab = await startLab();
@@ -25,6 +27,10 @@ test.beforeAll(async () => {
 
 test.afterAll(async () => {
   await lab?.close();
+});
+
+test.afterEach(async () => {
+  for (const close of opened.splice(0)) await close();
 });
 
 test('a GPU quantizes, packs and dequantizes to the bits of the reference, whatever the sizes and the values', async ({
@@ -51,6 +57,7 @@ const rowsOf = ({ pixels }: LabelledDigits, rows: number): number[] =>
 
 test('two tabs on webgpu, a stage of digits each, keep an error budget on held-out digits', async ({ browser }) => {
   const models = await mkdtemp(join(tmpdir(), 'shoal-e2e-models-'));
+  opened.unshift(() => rm(models, { recursive: true }));
   const home = join(models, 'digits');
   await cp(DIGITS, home, { recursive: true });
   const serving = JSON.parse(await readFile(join(home, 'serving.json'), 'utf8')) as object;
@@ -73,12 +80,16 @@ test('two tabs on webgpu, a stage of digits each, keep an error budget on held-o
   expect(calibrated.stderr + calibrated.stdout).not.toContain('Error');
   expect(calibrated.status).toBe(0);
   const server = await startServer({ nodes: 0, origins: lab.origin, models });
+  opened.unshift(() => server.stop());
   lab.serveModels(models);
   const names = ['ada', 'ben'];
-  const tabs = [];
-  for (const name of names) tabs.push(await openTab(browser, server, { name, backend: 'webgpu' }));
+  for (const name of names) {
+    const { context } = await openTab(browser, server, { name, backend: 'webgpu' });
+    opened.unshift(() => context.close());
+  }
   await untilServed(server, 'digits', names);
   const page = await openLab(browser, lab.origin, server);
+  opened.unshift(() => page.context().close());
   const report = await page.evaluate((order) => globalThis.lab.withinBudget(order), {
     model: 'digits',
     modelUrl: '/models/digits/1/model.json',
@@ -101,8 +112,4 @@ test('two tabs on webgpu, a stage of digits each, keep an error budget on held-o
     type: 'measured',
     description: `${codec}: ${bytes} of ${plainBytes} bytes, relative L2 ${relativeL2.toExponential(1)}`,
   });
-  await page.context().close();
-  for (const tab of tabs) await tab.context.close();
-  await server.stop();
-  await rm(models, { recursive: true });
 });
