@@ -1,4 +1,4 @@
-/** The codecs' inner loops in WebAssembly, fetched when they are first needed: most clients write their inputs as they are. */
+/** The codecs' inner loops in WebAssembly, fetched when they are first needed: many clients send little. */
 import type { CodecKernels } from '@shoal/sharding';
 
 /** Rejects where they cannot be fetched, or the platform has no WebAssembly SIMD. */

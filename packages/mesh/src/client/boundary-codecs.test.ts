@@ -55,3 +55,27 @@ test('codes by the reference where no kernels can be fetched', async () => {
   await Promise.resolve();
   expect(written(codecs).sent.codec).toBe('int6+rans');
 });
+
+test('fetches kernels for a picture too, though it goes as it is: its palette is found by them', async () => {
+  const picture: TensorData = {
+    dtype: 'float32',
+    shape: [1, 128, 128, 3],
+    data: new Float32Array(128 * 128 * 3).fill(0.5),
+  };
+  let palettes = 0;
+  const coming = Promise.resolve<CodecKernels>({
+    ...REFERENCE_KERNELS,
+    encodePalette: (values) => {
+      palettes += 1;
+      return REFERENCE_KERNELS.encodePalette(values);
+    },
+  });
+  const codecs = new BoundaryCodecs(() => coming);
+  const write = () => codecs.encode([['x', picture]], 'f32', FAST_BYTES_PER_MS, clock);
+  const first = write();
+  expect(palettes).toBe(0);
+  await coming;
+  await Promise.resolve();
+  expect(write()).toEqual(first);
+  expect(palettes).toBe(1);
+});

@@ -21,6 +21,9 @@ const BUDGETS_MAX = 16;
 export type LoadKernels = () => Promise<CodecKernels>;
 
 const PLAIN = 'f32';
+/** Tensors as they are need the kernels too, to find a picture's few values; those of less are written as soon without. */
+const KERNELS_WORTH_BYTES = 64 * 1024;
+
 /** What a codec does to the answers where tensors enter a stage of this placement: measured, or none because nothing is lost. */
 export const errorAt = ({ boundaries }: PlacementMessage, stage: number, codec: string): CodecError | null =>
   codecError(codec, boundaries?.[stage]?.codecs ?? []);
@@ -60,11 +63,11 @@ export class BoundaryCodecs {
   ): { readonly encoded: readonly EncodedTensor[]; readonly sent: Omit<WrittenInputs, 'error'> } {
     const plainBytes = tensors.reduce((sum, [, { data }]) => sum + (ArrayBuffer.isView(data) ? data.byteLength : 0), 0);
     const picked = this.#picker.pick(allowedCodecs(leastFaithful), plainBytes, bytesPerMs);
-    const kernels = picked === PLAIN ? REFERENCE_KERNELS : this.#fetchedKernels();
+    const kernels = picked !== PLAIN || plainBytes >= KERNELS_WORTH_BYTES ? this.#fetchedKernels() : undefined;
     const codec = kernels === undefined ? PLAIN : picked;
     const startedAtMs = clock.nowMs();
     const spec = CODECS.get(codec) ?? { kind: 'exact' };
-    const encoded = tensors.map(([name, tensor]) => encodeActivation(name, tensor, spec, kernels));
+    const encoded = tensors.map(([name, tensor]) => encodeActivation(name, tensor, spec, kernels ?? REFERENCE_KERNELS));
     const encodeMs = clock.nowMs() - startedAtMs;
     const bytes = encoded.reduce((sum, { data }) => sum + data.length, 0);
     this.#picker.learn(codec, { plainBytes, bytes, encodeMs });

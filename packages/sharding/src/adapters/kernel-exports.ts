@@ -78,4 +78,7 @@ export interface KernelExports {
     rests: number,
     values: number,
   ): void;
+  paletteTableBytes(): number;
+  encodePalette(values: number, count: number, table: number, palette: number, indices: number): number;
+  decodePalette(indices: number, count: number, palette: number, values: number): number;
 }

@@ -73,3 +73,45 @@ test('integers are packed in any width, and read, as by the reference', () => {
     { seed: 5, numRuns: 1000 },
   );
 });
+
+describe('palettes', () => {
+  const pictures = fc.record({
+    distinct: fc.integer({ min: 0, max: 258 }),
+    elements: fc.integer({ min: 0, max: 3000 }),
+    /** The second undoes what the table's hash multiplies by: all words crowd into one set. */
+    apart: fc.constantFrom(1, 0x0e8b_2f51, 0x0100_0000, 0x8000_0000),
+    first: fc.constantFrom(0, 0x7fc0_0001, 0x3f80_0000),
+    seed: fc.nat(),
+  });
+
+  test('are those of the reference, and none where there is none, however values crowd', () => {
+    fc.assert(
+      fc.property(pictures, ({ distinct, elements, apart, first, seed }) => {
+        const random = seededRandom(seed);
+        const words = Int32Array.from({ length: elements }, (_, i) => {
+          const value = i < distinct ? i : Math.floor(random.next() * distinct);
+          return first + Math.imul(value, apart);
+        });
+        const values = new Float32Array(words.buffer);
+        const encoded = REFERENCE_KERNELS.encodePalette(values);
+        expect(wasm.encodePalette(values)).toEqual(encoded);
+        if (encoded === undefined) return;
+        const decoded = wasm.decodePalette(encoded, elements);
+        expect(new Int32Array(decoded.buffer)).toEqual(words);
+      }),
+      { seed: 6, numRuns: 500 },
+    );
+  });
+
+  test('that are none are refused as by the reference', () => {
+    const encoded = REFERENCE_KERNELS.encodePalette(Float32Array.of(1, 2, 1)) as Uint8Array;
+    const beyond = encoded.with(4 + 2, 2);
+    for (const kernels of [REFERENCE_KERNELS, wasm]) {
+      expect(() => kernels.decodePalette(beyond, 3)).toThrow('element 2 has palette index 2, limit 1');
+      expect(() => kernels.decodePalette(encoded.subarray(1), 3)).toThrow('14 bytes, a palette of');
+      expect(() => kernels.decodePalette(new Uint8Array(3), 3)).toThrow(
+        '3 bytes, a palette of 0 and 3 elements need 7',
+      );
+    }
+  });
+});

@@ -7,6 +7,7 @@ import { checkRests, restBits } from '../codec/float-parts.ts';
 import { BLOCK_ELEMENTS, type Groups } from '../codec/groups.ts';
 import type { CodecKernels } from '../codec/kernels.ts';
 import { bytesOfBits, checkOutliers, lowestOf, markOf } from '../codec/outliers.ts';
+import { checkPalette, decodePalette, PALETTE_COUNT_BYTES, PALETTE_MAX } from '../codec/palette.ts';
 import { corrupt } from '../codec/payload.ts';
 import { AROUNDS, aroundShift, sampleStep, SAMPLE_TURN, STATES_BYTES, type Neighbours } from '../codec/rans.ts';
 import type { KernelExports } from './kernel-exports.ts';
@@ -201,6 +202,35 @@ function wasmKernels(wasm: KernelExports): CodecKernels {
       bytesAt(noise, rests.length).set(rests);
       wasm.joinRests(from, count, base, restBits(form), told < count, noise, to);
       return floatsAt(to, count).slice();
+    },
+
+    encodePalette(values) {
+      const elements = values.length;
+      const room = PALETTE_COUNT_BYTES + elements + 4 * PALETTE_MAX;
+      const [from = 0, table = 0, palette = 0, to = 0] = place(
+        4 * elements,
+        wasm.paletteTableBytes(),
+        4 * PALETTE_MAX,
+        room,
+      );
+      floatsAt(from, elements).set(values);
+      const count = wasm.encodePalette(from, elements, table, palette, to + PALETTE_COUNT_BYTES);
+      if (count === 0 && elements > 0) return undefined;
+      wordsAt(to, 1)[0] = count;
+      const end = PALETTE_COUNT_BYTES + elements;
+      bytesAt(to + end, 4 * count).set(bytesAt(palette, 4 * count));
+      return bytesAt(to, end + 4 * count).slice();
+    },
+
+    decodePalette(bytes, elements) {
+      const count = checkPalette(bytes, elements);
+      const end = PALETTE_COUNT_BYTES + elements;
+      const [from = 0, palette = 0, to = 0] = place(elements, 4 * PALETTE_MAX, 4 * elements);
+      bytesAt(from, elements).set(bytes.subarray(PALETTE_COUNT_BYTES, end));
+      bytesAt(palette, 4 * count).set(bytes.subarray(end));
+      // The reference says which element it is that has no value.
+      if (wasm.decodePalette(from, elements, palette, to) >= count) return decodePalette(bytes, elements);
+      return floatsAt(to, elements).slice();
     },
   };
 }

@@ -37,7 +37,7 @@ export function encodeActivation(
   spec: CodecSpec,
   kernels: CodecKernels = REFERENCE_KERNELS,
 ): EncodedTensor {
-  if (spec.kind === 'f32') return encodeTensor(name, tensor);
+  if (spec.kind === 'f32') return encodeTensor(name, tensor, kernels);
   const raw = encodeRawTensor(name, tensor);
   if (tensor.dtype === 'string' || tensor.data.length === 0) return raw;
   const data = lossy(tensor, spec, kernels) ?? lossless(tensor, kernels);
@@ -103,9 +103,9 @@ export function decodeTensor(encoded: EncodedTensor, kernels: CodecKernels = REF
  * @throws MeshError BAD_FRAME that names the tensor and the sizes at odds
  */
 export function decodeForDevice(encoded: EncodedTensor, kernels: CodecKernels): TensorData | Integers {
-  if (encoded.header.encoding !== 'coded') return decodePlainTensor(encoded);
-  const { name, dtype, shape } = encoded.header;
+  const { name, dtype, shape, encoding } = encoded.header;
   try {
+    if (encoding !== 'coded') return decodePlainTensor(encoded, kernels);
     const elements = elementCount(shape);
     // Nothing is allocated before this holds: a few bytes may stand for many elements.
     if (elements * 4 > DATA_MESSAGE_BYTES_MAX) {

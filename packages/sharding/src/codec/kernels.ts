@@ -5,6 +5,7 @@
 import { joinFloats, splitFloats } from './float-parts.ts';
 import { packIntegers, unpackIntegers } from './outliers.ts';
 import { unpackBits } from './pack.ts';
+import { decodePalette, encodePalette } from './palette.ts';
 import { dequantize, quantize } from './quantize.ts';
 import { decodeRans, encodeRans } from './rans.ts';
 
@@ -18,6 +19,8 @@ export interface CodecKernels {
   readonly decodeRans: typeof decodeRans;
   readonly splitFloats: typeof splitFloats;
   readonly joinFloats: typeof joinFloats;
+  readonly encodePalette: typeof encodePalette;
+  readonly decodePalette: typeof decodePalette;
 }
 
 export const REFERENCE_KERNELS: CodecKernels = {
@@ -30,4 +33,6 @@ export const REFERENCE_KERNELS: CodecKernels = {
   decodeRans,
   splitFloats,
   joinFloats,
+  encodePalette,
+  decodePalette,
 };

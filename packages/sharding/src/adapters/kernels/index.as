@@ -8,6 +8,7 @@ export * from './pack';
 export * from './rans-encode';
 export * from './rans-decode';
 export * from './floats';
+export * from './palette';
 
 /** Where the caller's memory begins. */
 export function memoryBase(): usize {
