@@ -7,6 +7,8 @@ import type { StageHolder } from './stage-holder.ts';
 
 /** Listeners hear of changes at most this often. */
 const CHANGE_INTERVAL_MS = 500;
+/** And at work: a page that draws them takes the time from the work. Sooner than a clock of seconds beside them has to tick. */
+const CHANGE_INTERVAL_AT_WORK_MS = 900;
 
 export type LogEntry = { readonly atMs: number; readonly code: ReasonCode; readonly text: string };
 
@@ -63,7 +65,8 @@ export class NodeStatus {
   changed(): void {
     if (this.#changeDue) return;
     this.#changeDue = true;
-    this.#parts.clock.schedule(CHANGE_INTERVAL_MS, () => {
+    const intervalMs = this.#phase === 'working' ? CHANGE_INTERVAL_AT_WORK_MS : CHANGE_INTERVAL_MS;
+    this.#parts.clock.schedule(intervalMs, () => {
       this.#changeDue = false;
       this.#events.emit('change', this.#parts.snapshot());
     });

@@ -9,37 +9,35 @@ import { modelsHeld } from './node-view-model.ts';
 import './route-drawing.ts';
 import './state-banner.ts';
 
+const CLOCK_MS = 1000;
+
 export class ServingView extends LitElement {
   static override properties = {
     snapshot: { attribute: false },
     stopping: { type: Boolean },
     startedAtMs: { type: Number },
-    nowMs: { state: true },
   };
 
   declare snapshot: NodeSnapshot;
   declare stopping: boolean;
   declare startedAtMs: number;
-  declare nowMs: number;
-  #clock: ReturnType<typeof setInterval> | undefined;
+  #clock: ReturnType<typeof setTimeout> | undefined;
 
   constructor() {
     super();
     this.stopping = false;
     this.startedAtMs = Date.now();
-    this.nowMs = Date.now();
-  }
-
-  override connectedCallback(): void {
-    super.connectedCallback();
-    this.#clock = setInterval(() => {
-      this.nowMs = Date.now();
-    }, 1000);
   }
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
-    clearInterval(this.#clock);
+    clearTimeout(this.#clock);
+  }
+
+  /** Seconds pass; where something else has just been drawn they were drawn with it. */
+  protected override updated(): void {
+    clearTimeout(this.#clock);
+    this.#clock = setTimeout(() => this.requestUpdate(), CLOCK_MS);
   }
 
   protected override render(): TemplateResult {
@@ -73,7 +71,7 @@ export class ServingView extends LitElement {
         ${this.#figure(
           strings.figures.time,
           strings.figures.timeHow,
-          formatDuration(this.nowMs - this.startedAtMs),
+          formatDuration(Date.now() - this.startedAtMs),
           'figure-time',
         )}
       </dl>
