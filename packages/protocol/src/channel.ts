@@ -23,7 +23,7 @@ const milliseconds = z.number().check(z.nonnegative(), z.maximum(REQUEST_DEADLIN
 export const reasonCodeSchema = z.enum(REASON_CODES);
 
 /** How a tensor's elements are written; the bytes describe themselves from there on. */
-export const ENCODINGS = ['raw', 'palette8', 'coded'] as const;
+export const ENCODINGS = ['raw', 'coded'] as const;
 export type Encoding = (typeof ENCODINGS)[number];
 
 /** One tensor in a message's body. The bodies lie one after another in the order of their headers. */

@@ -87,13 +87,13 @@ const route = fc.array(id.map(peerId), { minLength: 1, maxLength: 64 });
 const tensor = fc
   .record({
     name,
-    kind: fc.constantFrom(...(['float32', 'int32', 'bool', 'string', 'palette8'] as const)),
+    kind: fc.constantFrom(...(['float32', 'int32', 'bool', 'string', 'coded'] as const)),
     shape: fc.array(fc.nat(4), { maxLength: 3 }),
     extra: fc.nat(9),
   })
   .map(({ name, kind, shape, extra }): TensorHeader => {
     const elements = shape.reduce((product, size) => product * size, 1);
-    if (kind === 'palette8') return { name, dtype: 'float32', shape, encoding: kind, bytes: 4 + elements + extra };
+    if (kind === 'coded') return { name, dtype: 'float32', shape, encoding: kind, bytes: 2 + extra };
     const bytes = { float32: 4 * elements, int32: 4 * elements, bool: elements, string: 4 * elements + extra }[kind];
     return { name, dtype: kind, shape, encoding: 'raw', bytes };
   });

@@ -5,9 +5,8 @@ import { MeshError } from './reasons.ts';
 import { elementCount } from './tensor.ts';
 
 const BYTES_PER_ELEMENT = { float32: 4, int32: 4, bool: 1 } as const;
-/** A string's length field; a palette's count and one index an element; a coded payload's version and form. */
+/** A string's length field; a coded payload's version and form. */
 const STRING_BYTES_MIN = 4;
-const PALETTE_BYTES_MIN = 4;
 const CODED_BYTES_MIN = 2;
 /** Counted alike for every dtype: decoding works on words. */
 const CODED_ELEMENT_BYTES = 4;
@@ -36,10 +35,6 @@ export function checkTensors(headers: readonly TensorHeader[]): void {
       if (decodedBytes > DATA_MESSAGE_BYTES_MAX) {
         throw bad(`is ${what}: coded tensors of ${decodedBytes} bytes decoded, limit ${DATA_MESSAGE_BYTES_MAX} bytes`);
       }
-    } else if (encoding === 'palette8') {
-      if (dtype !== 'float32') throw bad(`is ${what}, expected float32`);
-      const least = PALETTE_BYTES_MIN + elements;
-      if (bytes < least) throw bad(`has ${bytes} bytes, ${what} takes at least ${least}`);
     } else if (dtype === 'string') {
       const least = STRING_BYTES_MIN * elements;
       if (bytes < least) throw bad(`has ${bytes} bytes, ${what} takes at least ${least}`);

@@ -1,29 +1,11 @@
 /**
- * How inputs and outputs are written on the wire; activations may go `coded` (codec/coded-tensor.ts). Both encodings here are
- * lossless:
- *
- * - `raw`: elements row-major, float32 and int32 little-endian, bool one byte each; a string as a u32 length and UTF-8.
- * - `palette8`: a float32 tensor with at most 256 distinct values, as codec/palette.ts says. NaN keeps its bits.
+ * Tensors on the wire as `raw`: elements row-major, float32 and int32 little-endian, bool one byte each; a string as a u32
+ * length and UTF-8. What is worth more than that goes `coded` (codec/coded-tensor.ts).
  */
 import { DATA_MESSAGE_BYTES_MAX, elementCount, type EncodedTensor, type TensorData } from '@shoal/protocol';
-import { REFERENCE_KERNELS, type CodecKernels } from './codec/kernels.ts';
-import { PALETTE_ELEMENTS_MIN } from './codec/palette.ts';
 import { corrupt } from './codec/payload.ts';
 
 const BYTES_PER_ELEMENT = { float32: 4, int32: 4, bool: 1 } as const;
-
-/** Encodes by the smallest encoding that loses nothing. `data` may be a view of the tensor's own memory. */
-export function encodeTensor(
-  name: string,
-  tensor: TensorData,
-  kernels: CodecKernels = REFERENCE_KERNELS,
-): EncodedTensor {
-  const isLarge = tensor.dtype === 'float32' && tensor.data.length >= PALETTE_ELEMENTS_MIN;
-  const palette = isLarge ? kernels.encodePalette(tensor.data as Float32Array) : undefined;
-  if (palette === undefined) return encodeRawTensor(name, tensor);
-  const { dtype, shape } = tensor;
-  return { header: { name, dtype, shape: [...shape], encoding: 'palette8', bytes: palette.length }, data: palette };
-}
 
 /** Encodes elements as they are. `data` may be a view of the tensor's own memory. */
 export function encodeRawTensor(name: string, tensor: TensorData): EncodedTensor {
@@ -36,16 +18,12 @@ export function encodeRawTensor(name: string, tensor: TensorData): EncodedTensor
  * Decodes; the result owns its memory, which is that of `data` where `data` fills its buffer.
  * @throws MeshError BAD_FRAME that names the sizes at odds
  */
-export function decodePlainTensor({ header, data }: EncodedTensor, kernels: CodecKernels): TensorData {
+export function decodeRawTensor({ header, data }: EncodedTensor): TensorData {
   const elements = elementCount(header.shape);
   if (!Number.isSafeInteger(elements) || elements > DATA_MESSAGE_BYTES_MAX) {
     throw corrupt(`${elements} elements, limit ${DATA_MESSAGE_BYTES_MAX}`);
   }
   const { dtype, shape } = header;
-  if (header.encoding === 'palette8') {
-    if (dtype !== 'float32') throw corrupt(`encoding palette8 of ${dtype}, expected float32`);
-    return { dtype, shape, data: kernels.decodePalette(data, elements) };
-  }
   if (dtype === 'string') return { dtype, shape, data: decodeStrings(data, elements) };
   const bytes = elements * BYTES_PER_ELEMENT[dtype];
   if (data.length !== bytes) throw corrupt(`${data.length} bytes, shape and dtype need ${bytes}`);

@@ -43,9 +43,14 @@ export {
   type ModelProfile,
 } from './placement/profile.ts';
 export { withSurveys, type LayerSurvey } from './placement/surveyed-profile.ts';
-export { encodeTensor } from './codec.ts';
 export { CODECS, codecName, INT_BITS, type CodecSpec, type IntBits } from './codec/codec-spec.ts';
-export { decodeForDevice, decodeTensor, encodeActivation, encodeQuantized } from './codec/coded-tensor.ts';
+export {
+  decodeForDevice,
+  decodeTensor,
+  encodeActivation,
+  encodeQuantized,
+  encodeTensor,
+} from './codec/coded-tensor.ts';
 export { BLOCK_ELEMENTS, groupsOf, type Groups } from './codec/groups.ts';
 export { levelsOf, scalesOf, toFloats, type Integers, type Quantized } from './codec/int-codec.ts';
 export { inverseOf, SCALE_BELOW_MAX, SCALE_TOP_MIN, stepOf } from './codec/scale.ts';

@@ -14,7 +14,7 @@ import {
 } from '@shoal/protocol';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { encodeTensor } from './codec.ts';
+import { encodeTensor } from './codec/coded-tensor.ts';
 import { checkInputs, rowsOf, signatureOf } from './request-inputs.ts';
 
 const MIB = 1024 * 1024;

@@ -65,9 +65,9 @@ test('fetches kernels for a picture too, though it goes as it is: its palette is
   let palettes = 0;
   const coming = Promise.resolve<CodecKernels>({
     ...REFERENCE_KERNELS,
-    encodePalette: (values) => {
+    encodePalette: (...given) => {
       palettes += 1;
-      return REFERENCE_KERNELS.encodePalette(values);
+      return REFERENCE_KERNELS.encodePalette(...given);
     },
   });
   const codecs = new BoundaryCodecs(() => coming);

@@ -13,6 +13,7 @@ import {
   type CodecKernels,
 } from '@shoal/sharding';
 import type { WrittenInputs } from '../sdk.ts';
+import { SpareMemory } from './spare-memory.ts';
 
 /** Budgets in use at a time are few: one a model handle. */
 const BUDGETS_MAX = 16;
@@ -30,6 +31,7 @@ export const errorAt = ({ boundaries }: PlacementMessage, stage: number, codec: 
 
 export class BoundaryCodecs {
   readonly #picker = new CodecPicker();
+  readonly #memory = new SpareMemory();
   readonly #loadKernels: LoadKernels;
   #kernels: CodecKernels | 'loading' | undefined;
   #placement: PlacementMessage | undefined;
@@ -54,7 +56,10 @@ export class BoundaryCodecs {
     return codecs;
   }
 
-  /** @param bytesPerMs the link's rate, null while it is unknown */
+  /**
+   * @param bytesPerMs the link's rate, null while it is unknown
+   * @returns bytes for `reuse`, or views of the tensors
+   */
   encode(
     tensors: readonly (readonly [name: string, tensor: TensorData])[],
     leastFaithful: string | undefined,
@@ -67,11 +72,19 @@ export class BoundaryCodecs {
     const codec = kernels === undefined ? PLAIN : picked;
     const startedAtMs = clock.nowMs();
     const spec = CODECS.get(codec) ?? { kind: 'exact' };
-    const encoded = tensors.map(([name, tensor]) => encodeActivation(name, tensor, spec, kernels ?? REFERENCE_KERNELS));
+    const room = (bytes: number): Uint8Array => this.#memory.take(bytes);
+    const encoded = tensors.map(([name, tensor]) =>
+      encodeActivation(name, tensor, spec, kernels ?? REFERENCE_KERNELS, room),
+    );
     const encodeMs = clock.nowMs() - startedAtMs;
     const bytes = encoded.reduce((sum, { data }) => sum + data.length, 0);
     this.#picker.learn(codec, { plainBytes, bytes, encodeMs });
     return { encoded, sent: { codec, bytes, plainBytes, encodeMs } };
+  }
+
+  /** What `encode` gave has been sent, and is read by nobody. */
+  reuse(bodies: readonly Uint8Array[]): void {
+    for (const body of bodies) this.#memory.giveBack(body);
   }
 
   /** Nothing until they are there: no request waits for them, and the first are written as they are. */

@@ -65,7 +65,9 @@ export class FlightSender {
       if (!isUnderWay(flight)) return;
       const { message, bodies } = this.#write(flight, epoch, pending, link);
       traffic.sent(message.tensors);
+      // It settles once all of them are copied into packets.
       await link.send(message, bodies);
+      this.#codecs.reuse(bodies);
     } catch (error) {
       failed(flight, first, sendError(error));
     }

@@ -82,7 +82,7 @@ describe('an answer as it came', () => {
 
   test('whose bytes are broken is one node’s failure, and worth another node', () => {
     const { header } = encodeTensor('y', floats([2, 3]));
-    const broken: EncodedTensor = { header: { ...header, encoding: 'palette8', bytes: 10 }, data: new Uint8Array(10) };
+    const broken: EncodedTensor = { header: { ...header, encoding: 'coded', bytes: 10 }, data: new Uint8Array(10) };
     for (const encoded of [[broken], [], [encodeTensor('y', floats([3, 3]))]]) {
       const error = (() => {
         try {

@@ -9,15 +9,15 @@ import {
   type BackendReport,
   type EncodedTensor,
   type NamedTensors,
-  type Signature,
   type TensorData,
   type TensorValues,
 } from '@shoal/protocol';
-import { expandWeights, REFERENCE_KERNELS, type CodecKernels, type WeightEntry } from '@shoal/sharding';
+import { REFERENCE_KERNELS, type CodecKernels } from '@shoal/sharding';
 import { loadWasmKernels } from '@shoal/sharding/wasm';
 import { codecSpec, codedRun } from '../coded-run.ts';
 import type { CodedResult, CodedWork, Executor, ExecutorMemory, RunResult, StageToLoad } from '../executor.ts';
 import { lackedOps } from './lacked-ops.ts';
+import { loadStage, type LoadedStage } from './loaded-stage.ts';
 import { measureProbe } from './probe-graph.ts';
 import { WebGpuCodec, type IntSpec } from './webgpu-codec.ts';
 
@@ -25,12 +25,6 @@ import { WebGpuCodec, type IntSpec } from './webgpu-codec.ts';
 export interface ThreadExecutor extends Omit<Executor, 'stop' | 'onCrash'> {
   /** Settles with the reason when the device is lost; may never settle. */
   deviceLost(): Promise<string>;
-}
-
-interface LoadedStage {
-  readonly signatures: Readonly<Record<string, Signature>>;
-  readonly execute: (signature: Signature, inputs: Readonly<Record<string, tf.Tensor>>) => Promise<tf.Tensor[]>;
-  readonly dispose: () => void;
 }
 
 export class TfjsExecutor implements ThreadExecutor {
@@ -74,9 +68,7 @@ export class TfjsExecutor implements ThreadExecutor {
   }
 
   async load(stage: StageToLoad): Promise<void> {
-    const artifacts = artifactsOf(stage);
-    const loaded =
-      stage.format === 'graph-model' ? await loadGraph(artifacts, stage) : await loadLayers(artifacts, stage);
+    const loaded = await loadStage(stage);
     this.#stages.get(stage.id)?.dispose();
     this.#stages.set(stage.id, loaded);
   }
@@ -218,62 +210,6 @@ async function select(backend: BackendName): Promise<void> {
   await tf.ready();
 }
 
-/** The parts of a model.json that tfjs takes as artifacts. The file was checked by the coordinator and by its digest. */
-function artifactsOf(stage: StageToLoad): tf.io.ModelArtifacts {
-  const json = JSON.parse(new TextDecoder().decode(stage.topology)) as tf.io.ModelJSON;
-  const stored = (json.weightsManifest ?? []).flatMap((group) => group.weights) as WeightEntry[];
-  const { entries, bytes } = expandWeights(stored, stage.weights);
-  const artifacts: tf.io.ModelArtifacts = {
-    modelTopology: json.modelTopology,
-    weightSpecs: entries as unknown as tf.io.WeightsManifestEntry[],
-    weightData: bytes.buffer,
-  };
-  if (json.format !== undefined) artifacts.format = json.format;
-  if (json.signature !== undefined) artifacts.signature = json.signature;
-  if (json.userDefinedMetadata !== undefined) artifacts.userDefinedMetadata = json.userDefinedMetadata;
-  if (json.modelInitializer !== undefined) artifacts.modelInitializer = json.modelInitializer;
-  if (json.initializerSignature !== undefined) artifacts.initializerSignature = json.initializerSignature;
-  return artifacts;
-}
-
-async function loadGraph(artifacts: tf.io.ModelArtifacts, stage: StageToLoad): Promise<LoadedStage> {
-  const model = await tf.loadGraphModel(tf.io.fromMemory(artifacts));
-  // Control flow and ops with dynamic output shapes run only asynchronously; tfjs says so at the first attempt.
-  let isDynamic = false;
-  return {
-    signatures: stage.signatures,
-    dispose: () => model.dispose(),
-    execute: async (signature, inputs) => {
-      const feeds = Object.fromEntries(
-        Object.entries(signature.inputs).map(([name, spec]) => [spec.tensor, inputs[name] as tf.Tensor]),
-      );
-      const fetches = Object.values(signature.outputs).map((spec) => spec.tensor);
-      if (!isDynamic) {
-        try {
-          return asArray(tf.tidy(() => model.execute(feeds, fetches)));
-        } catch (error) {
-          if (!(error instanceof Error) || !error.message.includes('executeAsync')) throw error;
-          isDynamic = true;
-        }
-      }
-      return asArray(await model.executeAsync(feeds, fetches));
-    },
-  };
-}
-
-async function loadLayers(artifacts: tf.io.ModelArtifacts, stage: StageToLoad): Promise<LoadedStage> {
-  const model = await tf.loadLayersModel(tf.io.fromMemory(artifacts));
-  return {
-    signatures: stage.signatures,
-    dispose: () => model.dispose(),
-    execute: async (signature, inputs) => {
-      const ordered = Object.keys(signature.inputs).map((name) => inputs[name] as tf.Tensor);
-      const batchSize = Math.max(1, ordered[0]?.shape[0] ?? 1);
-      return asArray(tf.tidy(() => model.predict(ordered, { batchSize })));
-    },
-  };
-}
-
 /** A GPU answers before it has computed: what is smallest is read, and all before it is done then. */
 async function settled(results: readonly tf.Tensor[]): Promise<void> {
   const backend = tf.getBackend();
@@ -281,8 +217,6 @@ async function settled(results: readonly tf.Tensor[]): Promise<void> {
   const [smallest] = results.toSorted((a, b) => a.size - b.size);
   await smallest?.data();
 }
-
-const asArray = (tensors: tf.Tensor | tf.Tensor[]): tf.Tensor[] => (Array.isArray(tensors) ? tensors : [tensors]);
 
 const makeTensor = ({ data, shape, dtype }: TensorData): tf.Tensor => tf.tensor(data, [...shape], dtype);
 

@@ -29,6 +29,8 @@ function originals(random: Random): EncodedTensor[] {
       { dtype: 'bool', shape, data: Uint8Array.from(values, (value) => Number(value > 0)) },
     ];
   });
+  const levels = Float32Array.from({ length: 1024 }, (_, i) => ((i >> 5) + Math.floor(3 * random.next())) / 255);
+  tensors.push({ dtype: 'float32', shape: [1, 16, 16, 4], data: levels });
   const encoded = tensors.flatMap((tensor) => [...CODECS.values()].map((spec) => encodeActivation('x', tensor, spec)));
   return encoded.filter(({ header }) => header.encoding === 'coded');
 }

@@ -79,6 +79,9 @@ export interface KernelExports {
     values: number,
   ): void;
   paletteTableBytes(): number;
-  encodePalette(values: number, count: number, table: number, palette: number, indices: number): number;
-  decodePalette(indices: number, count: number, palette: number, values: number): number;
+  findIndices(values: number, count: number, table: number, words: number, indices: number): number;
+  rankIndices(indices: number, count: number, ranks: number): void;
+  packPalette(indices: number, count: number, up: number, widths: number, planes: number): number;
+  unpackPalette(widths: number, planes: number, end: number, count: number, up: number, indices: number): number;
+  lookUpPalette(indices: number, count: number, words: number, values: number): number;
 }

@@ -7,7 +7,15 @@ import { checkRests, restBits } from '../codec/float-parts.ts';
 import { BLOCK_ELEMENTS, type Groups } from '../codec/groups.ts';
 import type { CodecKernels } from '../codec/kernels.ts';
 import { bytesOfBits, checkOutliers, lowestOf, markOf } from '../codec/outliers.ts';
-import { checkPalette, decodePalette, PALETTE_COUNT_BYTES, PALETTE_MAX } from '../codec/palette.ts';
+import {
+  PALETTE_BLOCK,
+  PALETTE_MAX,
+  paletteLayout,
+  ranksOf,
+  readPaletteLayout,
+  refuseIndex,
+  refusePlanes,
+} from '../codec/palette.ts';
 import { corrupt } from '../codec/payload.ts';
 import { AROUNDS, aroundShift, sampleStep, SAMPLE_TURN, STATES_BYTES, type Neighbours } from '../codec/rans.ts';
 import type { KernelExports } from './kernel-exports.ts';
@@ -204,32 +212,56 @@ function wasmKernels(wasm: KernelExports): CodecKernels {
       return floatsAt(to, count).slice();
     },
 
-    encodePalette(values) {
+    encodePalette(values, above, head, room) {
       const elements = values.length;
-      const room = PALETTE_COUNT_BYTES + elements + 4 * PALETTE_MAX;
-      const [from = 0, table = 0, palette = 0, to = 0] = place(
+      if (elements === 0) return undefined;
+      const up = Math.min(above, elements);
+      const largest = paletteLayout(PALETTE_MAX, elements);
+      const [from = 0, table = 0, words = 0, ranks = 0, before = 0, to = 0] = place(
         4 * elements,
         wasm.paletteTableBytes(),
         4 * PALETTE_MAX,
-        room,
+        PALETTE_MAX,
+        up + elements + PALETTE_BLOCK,
+        largest.planesAt + PALETTE_BLOCK * largest.blocks,
       );
+      const indices = before + up;
       floatsAt(from, elements).set(values);
-      const count = wasm.encodePalette(from, elements, table, palette, to + PALETTE_COUNT_BYTES);
-      if (count === 0 && elements > 0) return undefined;
-      wordsAt(to, 1)[0] = count;
-      const end = PALETTE_COUNT_BYTES + elements;
-      bytesAt(to + end, 4 * count).set(bytesAt(palette, 4 * count));
-      return bytesAt(to, end + 4 * count).slice();
+      const count = wasm.findIndices(from, elements, table, words, indices);
+      if (count === 0) return undefined;
+      const found = wordsAt(words, count);
+      const ranked = ranksOf(found);
+      const { widthsAt, planesAt } = paletteLayout(count, elements);
+      bytesAt(to, planesAt).fill(0);
+      bytesAt(to, 1)[0] = count - 1;
+      const view = new DataView(wasm.memory.buffer, to);
+      for (let i = 0; i < count; i++) view.setUint32(1 + 4 * (ranked[i] as number), found[i] as number, true);
+      bytesAt(ranks, count).set(ranked);
+      wasm.rankIndices(indices, elements, ranks);
+      bytesAt(before, up).fill(0);
+      const end = wasm.packPalette(indices, elements, up, to + widthsAt, to + planesAt);
+      const written = room(head + end - to);
+      written.set(bytesAt(to, end - to), head);
+      return written;
     },
 
-    decodePalette(bytes, elements) {
-      const count = checkPalette(bytes, elements);
-      const end = PALETTE_COUNT_BYTES + elements;
-      const [from = 0, palette = 0, to = 0] = place(elements, 4 * PALETTE_MAX, 4 * elements);
-      bytesAt(from, elements).set(bytes.subarray(PALETTE_COUNT_BYTES, end));
-      bytesAt(palette, 4 * count).set(bytes.subarray(end));
-      // The reference says which element it is that has no value.
-      if (wasm.decodePalette(from, elements, palette, to) >= count) return decodePalette(bytes, elements);
+    decodePalette(bytes, elements, above) {
+      const layout = readPaletteLayout(bytes, elements);
+      const up = Math.min(above, elements);
+      const [from = 0, words = 0, before = 0, to = 0] = place(
+        bytes.length,
+        4 * PALETTE_MAX,
+        up + elements + PALETTE_BLOCK,
+        4 * elements,
+      );
+      bytesAt(from, bytes.length).set(bytes);
+      bytesAt(words, 4 * layout.values).set(bytes.subarray(1, layout.widthsAt));
+      bytesAt(before, up).fill(0);
+      const [widths, planes, end] = [from + layout.widthsAt, from + layout.planesAt, from + bytes.length];
+      const indices = before + up;
+      if (wasm.unpackPalette(widths, planes, end, elements, up, indices) === 0) refusePlanes(bytes, elements);
+      const greatest = wasm.lookUpPalette(indices, elements, words, to);
+      if (elements > 0 && greatest >= layout.values) refuseIndex(greatest, layout);
       return floatsAt(to, elements).slice();
     },
   };

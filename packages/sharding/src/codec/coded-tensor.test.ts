@@ -223,12 +223,13 @@ describe('a payload at odds with its header', () => {
   const plain = encodeActivation('act', noise, { kind: 'int', bits: 8, entropy: false });
   const halves = encodeActivation('act', activation([1, 8, 8, 16], 5), { kind: 'f16' });
   const exact = encodeActivation('act', activation([1, 8, 8, 16], 5), EXACT);
+  const few = encodeActivation('act', { ...activation([1, 8, 8, 16], 5), data: new Float32Array(1024).fill(2) }, EXACT);
   const patched = (encoded: EncodedTensor, at: number, byte: number): EncodedTensor => ({
     ...encoded,
     data: encoded.data.with(at, byte),
   });
   test.each<[string, EncodedTensor, string]>([
-    ['[CT1]', patched(good, 0, 1), 'payload of version 1, expected 3'],
+    ['[CT1]', patched(good, 0, 1), 'payload of version 1, expected 4'],
     ['[CT1]', patched(good, 1, 9), 'form 9 of float32'],
     ['[CT1]', patched(good, 1, 3), 'form 3 of float32'],
     ['[CT1]', { ...exact, header: { ...good.header, dtype: 'int32' } }, 'form 4 of int32, expected float32'],
@@ -251,6 +252,14 @@ describe('a payload at odds with its header', () => {
     ['[CT6]', { ...packed, data: packed.data.subarray(0, -1) }, 'bytes of outliers'],
     ['[CT6]', { ...packed, data: Uint8Array.of(...packed.data, 0) }, 'bytes of outliers'],
     ['[CT6]', { ...packed, data: Uint8Array.of(...plain.data, 0) }, '1 bytes of outliers, 0 of them take 0'],
+    ['[CT11]', { ...few, data: few.data.subarray(0, -20) }, 'a palette of 1 and 1024 elements take'],
+    ['[CT11]', patched(few, 7, 0x09), 'not as many as the widths of 1024 elements say'],
+    ['[CT11]', { ...few, data: Uint8Array.of(...few.data, 0) }, 'not as many as the widths of 1024 elements say'],
+    [
+      '[CT11]',
+      { ...few, data: Uint8Array.of(...few.data, 1, 0).with(7, 1) },
+      'an element has palette index 255, limit 0',
+    ],
   ])('%s is refused: %#', (_, broken, reason) => {
     expect(() => decodeTensor(broken)).toThrow(MeshError);
     expect(() => decodeTensor(broken)).toThrow('BAD_FRAME: tensor "act": ');
@@ -259,7 +268,7 @@ describe('a payload at odds with its header', () => {
 
   test('[CT3] every other byte in place of the right one is refused, or read as a tensor of the same shape', () => {
     const reasons = new Set<string>();
-    for (const encoded of [good, packed, plain, halves, exact]) {
+    for (const encoded of [good, packed, plain, halves, exact, few]) {
       for (let at = 0; at < encoded.data.length; at++) {
         try {
           expect(decodeTensor(patched(encoded, at, (encoded.data[at] as number) ^ 0x91)).data.length).toBe(1024);

@@ -1,7 +1,7 @@
 /**
  * Tensors on the wire as `coded`: a payload that describes itself.
  *
- *   [ u8 CODED_VERSION ][ u8 form: 1 halves, 2 integers, 3 planes, 4 floats ][ what the form says ]
+ *   [ u8 CODED_VERSION ][ u8 form: 1 halves, 2 integers, 3 planes, 4 floats, 5 palette ][ what the form says ]
  *
  * Which form was chosen, with how many bits and which tables, is in the payload: a decoder needs the tensor's header and
  * nothing else. What a codec cannot carry within its error goes lossless: integers and bools always, float32 with NaN,
@@ -15,32 +15,51 @@ import {
   type TensorData,
   type TensorHeader,
 } from '@shoal/protocol';
-import { decodePlainTensor, encodeRawTensor, encodeTensor } from '../codec.ts';
+import { decodeRawTensor, encodeRawTensor } from '../codec.ts';
 import type { CodecSpec } from './codec-spec.ts';
 import { readFloats, writeFloats } from './float-codec.ts';
+import { groupsOf } from './groups.ts';
 import { readHalves, toHalves } from './half-codec.ts';
 import { quantizeTensor, readIntegers, toFloats, writeQuantized, type Integers, type Quantized } from './int-codec.ts';
 import { REFERENCE_KERNELS, type CodecKernels } from './kernels.ts';
+import { newRoom, PALETTE_ELEMENTS_MIN, type Room } from './palette.ts';
 import { corrupt, PayloadReader, PayloadWriter } from './payload.ts';
 import { readPlanes, writePlanes, type PlaneTensor } from './plane-codec.ts';
 
-const CODED_VERSION = 3;
+const CODED_VERSION = 4;
 const FORM_HALVES = 1;
 const FORM_INTEGERS = 2;
 const FORM_PLANES = 3;
 const FORM_FLOATS = 4;
+const FORM_PALETTE = 5;
 
-/** Encodes as the codec says, or without loss where it cannot; never larger than the elements as they are. */
+/** Encodes without loss and without spending time: as few distinct values, or as it is. `data` may be a view of the tensor's memory. */
+export function encodeTensor(
+  name: string,
+  tensor: TensorData,
+  kernels: CodecKernels = REFERENCE_KERNELS,
+  room: Room = newRoom,
+): EncodedTensor {
+  const raw = encodeRawTensor(name, tensor);
+  const data = palette(tensor, kernels, room);
+  return data !== undefined && data.length < raw.data.length ? coded(raw.header, data) : raw;
+}
+
+/**
+ * Encodes as the codec says, or without loss where it cannot; never larger than the elements as they are.
+ * @param room where palettes, of pictures mostly, are written
+ */
 export function encodeActivation(
   name: string,
   tensor: TensorData,
   spec: CodecSpec,
   kernels: CodecKernels = REFERENCE_KERNELS,
+  room: Room = newRoom,
 ): EncodedTensor {
-  if (spec.kind === 'f32') return encodeTensor(name, tensor, kernels);
+  if (spec.kind === 'f32') return encodeTensor(name, tensor, kernels, room);
   const raw = encodeRawTensor(name, tensor);
   if (tensor.dtype === 'string' || tensor.data.length === 0) return raw;
-  const data = lossy(tensor, spec, kernels) ?? lossless(tensor, kernels);
+  const data = lossy(tensor, spec, kernels) ?? palette(tensor, kernels, room) ?? lossless(tensor, kernels);
   return data.length < raw.data.length ? coded(raw.header, data) : raw;
 }
 
@@ -74,6 +93,13 @@ function integers(quantized: Quantized, shape: readonly number[], entropy: boole
   return writer.done();
 }
 
+function palette({ dtype, shape, data }: TensorData, kernels: CodecKernels, room: Room): Uint8Array | undefined {
+  if (dtype !== 'float32' || data.length < PALETTE_ELEMENTS_MIN) return undefined;
+  const bytes = kernels.encodePalette(data as Float32Array, groupsOf(shape).up, 2, room);
+  bytes?.set([CODED_VERSION, FORM_PALETTE]);
+  return bytes;
+}
+
 function lossless({ dtype, shape, data }: TensorData, kernels: CodecKernels): Uint8Array {
   const writer = payload(dtype === 'float32' ? FORM_FLOATS : FORM_PLANES);
   if (dtype === 'float32') writeFloats(writer, data as Float32Array, shape, kernels);
@@ -105,7 +131,7 @@ export function decodeTensor(encoded: EncodedTensor, kernels: CodecKernels = REF
 export function decodeForDevice(encoded: EncodedTensor, kernels: CodecKernels): TensorData | Integers {
   const { name, dtype, shape, encoding } = encoded.header;
   try {
-    if (encoding !== 'coded') return decodePlainTensor(encoded, kernels);
+    if (encoding !== 'coded') return decodeRawTensor(encoded);
     const elements = elementCount(shape);
     // Nothing is allocated before this holds: a few bytes may stand for many elements.
     if (elements * 4 > DATA_MESSAGE_BYTES_MAX) {
@@ -123,6 +149,9 @@ export function decodeForDevice(encoded: EncodedTensor, kernels: CodecKernels): 
     if (form === FORM_HALVES) return { dtype, shape, data: readHalves(reader, shape) };
     if (form === FORM_INTEGERS) return readIntegers(reader, shape, kernels);
     if (form === FORM_FLOATS) return { dtype, shape, data: readFloats(reader, shape, kernels) };
+    if (form === FORM_PALETTE) {
+      return { dtype, shape, data: kernels.decodePalette(reader.rest(), elements, groupsOf(shape).up) };
+    }
     throw corrupt(`form ${form} of float32`);
   } catch (error) {
     const { code, reason } = MeshError.from(error);
