@@ -53,6 +53,10 @@ export async function startServer({ nodes, origins = '', models }: ServerOptions
       stdio: ['ignore', 'pipe', 'inherit'],
     },
   );
+  // A test that failed stops nothing.
+  const stopAtExit = (): void => void child.kill('SIGKILL');
+  process.once('exit', stopAtExit);
+  child.once('exit', () => process.off('exit', stopAtExit));
   const lines: string[] = [];
   const said = new Map<string, string>();
   await new Promise<void>((resolve, reject) => {
