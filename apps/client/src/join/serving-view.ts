@@ -37,7 +37,7 @@ export class ServingView extends LitElement {
   /** Seconds pass; where something else has just been drawn they were drawn with it. */
   protected override updated(): void {
     clearTimeout(this.#clock);
-    this.#clock = setTimeout(() => this.requestUpdate(), CLOCK_MS);
+    if (this.isConnected) this.#clock = setTimeout(() => this.requestUpdate(), CLOCK_MS);
   }
 
   protected override render(): TemplateResult {

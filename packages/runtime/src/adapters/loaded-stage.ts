@@ -77,9 +77,9 @@ const hasFixedShapes = ({ inputs }: tf.LayersModel): boolean =>
   inputs.every(({ shape }) => shape.slice(1).every((size) => size !== null));
 
 /**
- * Every call of a layer compares its inputs with what the layer was built for. Where building the model has shown that and
- * inputs are checked at the model's door this finds nothing, and V8 compiles it again some ten times a second, as it never
- * settles on the shapes of its objects: 1 ms of CPU in 60 an image of mobilenet_v2.
+ * Every call of a layer compares its inputs with what the layer was built for. Where building the model has shown that, and
+ * inputs are checked at the model's door, this finds nothing; and V8 compiles it again several times a second, as it never
+ * settles on the shapes of its objects.
  */
 function trustInputs(layer: tf.layers.Layer): void {
   Object.assign(layer, { assertInputCompatibility: () => {} });

@@ -181,5 +181,7 @@ export function decodePalette(bytes: Uint8Array, elements: number, up: number): 
   if (at !== bytes.length) refusePlanes(bytes, elements);
   if (elements > 0 && greatest >= layout.values) refuseIndex(greatest, layout);
   const words = Uint32Array.from({ length: layout.values }, (_, i) => view.getUint32(1 + 4 * i, true));
-  return new Float32Array(Uint32Array.from(indices, (index) => words[index] as number).buffer);
+  const bits = new Uint32Array(elements);
+  for (let i = 0; i < elements; i++) bits[i] = words[indices[i] as number] as number;
+  return new Float32Array(bits.buffer);
 }
