@@ -2,7 +2,7 @@
  * The transport port: a pipe for packets between two peers, and the way to get one. Implementations live in
  * `adapters/` and `memory-transport.ts`; all pass the suite in `testing/transport-conformance.ts`.
  */
-import { CHUNK_BYTES_MAX, type MeshError, type PeerId } from '@shoal/protocol';
+import { CHUNK_BYTES_MAX, type MeshError, type PacketRoom, type PeerId } from '@shoal/protocol';
 
 /** A connection that holds more unsent bytes than this should not be given more. */
 export const HIGH_WATER_BYTES: number = 1024 * 1024;
@@ -36,6 +36,8 @@ export interface Connection {
   attach(handler: ConnectionHandler): void;
   /** Hands a packet over; does nothing on a closed connection. The bytes must not be changed afterwards. */
   send(packet: Uint8Array<ArrayBuffer>): void;
+  /** Memory for packets to send, where what was sent before can be used again. */
+  readonly room?: PacketRoom | undefined;
   /** Ends the connection on both sides. The own handler is not called. */
   close(): void;
 }

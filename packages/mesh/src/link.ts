@@ -171,7 +171,7 @@ export class Link {
 
   #pump(): void {
     while (this.#end === undefined && this.#hasRoom(HIGH_WATER_BYTES)) {
-      const packet = this.#outgoing.control.next() ?? this.#nextByTurn();
+      const packet = this.#outgoing.control.next(this.#connection.room) ?? this.#nextByTurn();
       if (packet === undefined) return;
       this.#bytesSent += packet.length;
       this.#bufferedMost += packet.length;
@@ -188,13 +188,13 @@ export class Link {
   #nextByTurn(): Uint8Array<ArrayBuffer> | undefined {
     this.#turn = (this.#turn + 1) % TURNS.length;
     return TURNS[this.#turn] === 'bulk'
-      ? (this.#nextBulk() ?? this.#outgoing.data.next())
-      : (this.#outgoing.data.next() ?? this.#nextBulk());
+      ? (this.#nextBulk() ?? this.#outgoing.data.next(this.#connection.room))
+      : (this.#outgoing.data.next(this.#connection.room) ?? this.#nextBulk());
   }
 
   #nextBulk(): Uint8Array<ArrayBuffer> | undefined {
     const { bulk } = this.#outgoing;
-    return bulk.queuedBytes > 0 && this.#hasRoom(BULK_HIGH_WATER_BYTES) ? bulk.next() : undefined;
+    return bulk.queuedBytes > 0 && this.#hasRoom(BULK_HIGH_WATER_BYTES) ? bulk.next(this.#connection.room) : undefined;
   }
 
   #put(packet: Packet): void {

@@ -6,6 +6,7 @@ import {
   encodeChunk,
   MeshError,
   SEND_QUEUE_BYTES_MAX,
+  type PacketRoom,
   type Stream,
 } from '@shoal/protocol';
 
@@ -60,14 +61,14 @@ export class OutgoingStream {
     this.#limitBytes = Math.max(this.#limitBytes, limitBytes);
   }
 
-  /** The next chunk as a packet, or nothing while there is no message or no credit for a whole chunk. */
-  next(): Uint8Array<ArrayBuffer> | undefined {
+  /** The next chunk as a packet in `room`, or nothing while there is no message or no credit for a whole chunk. */
+  next(room?: PacketRoom): Uint8Array<ArrayBuffer> | undefined {
     const head = this.#queue[0];
     if (head === undefined) return undefined;
     const size = Math.min(CHUNK_BYTES_MAX, head.bytes - head.sent);
     if (this.#sentBytes + size > this.#limitBytes) return undefined;
     const place = { stream: this.#stream, message: this.#message, offset: head.sent, messageBytes: head.bytes };
-    const packet = encodeChunk(place, size, (payload) => take(head, payload));
+    const packet = encodeChunk(place, size, (payload) => take(head, payload), room);
     this.#sentBytes += size;
     this.#queuedBytes -= size;
     if (head.sent === head.bytes) {

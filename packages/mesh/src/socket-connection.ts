@@ -1,6 +1,6 @@
 /** A connection over a WebSocket, of the browser or of Node.js: a packet is a binary message. */
 import type { Cancel, Clock } from '@shoal/base';
-import { MeshError } from '@shoal/protocol';
+import { MeshError, type PacketRoom } from '@shoal/protocol';
 import { LOW_WATER_BYTES, type Connection, type ConnectionHandler } from './connection.ts';
 import { Inbox } from './inbox.ts';
 
@@ -17,12 +17,14 @@ export interface PlainSocket {
 export class SocketConnection implements Connection {
   readonly kind = 'socket';
   readonly inbox = new Inbox();
+  readonly room: PacketRoom | undefined;
   readonly #socket: PlainSocket;
   readonly #clock: Clock;
   #cancelPoll: Cancel | undefined;
   #ended = false;
 
-  constructor(socket: PlainSocket, clock: Clock) {
+  constructor(socket: PlainSocket, clock: Clock, room?: PacketRoom) {
+    this.room = room;
     this.#socket = socket;
     this.#clock = clock;
   }

@@ -14,6 +14,7 @@ export {
   PACKET_HEADER_BYTES,
   STREAMS,
   type Packet,
+  type PacketRoom,
   type Stream,
 } from './packet.ts';
 export * from './placement.ts';

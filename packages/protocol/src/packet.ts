@@ -79,6 +79,11 @@ export function encodePacket(packet: Packet): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
+/** Memory of so many bytes, whatever they are. */
+export type PacketRoom = (bytes: number) => Uint8Array<ArrayBuffer>;
+
+const newRoom: PacketRoom = (bytes) => new Uint8Array(bytes);
+
 /**
  * Writes a chunk whose payload lies in several places, each byte copied once.
  * @param fill writes the whole payload
@@ -88,8 +93,9 @@ export function encodeChunk(
   { stream, message, offset, messageBytes }: Omit<ChunkPacket, 'kind' | 'payload'>,
   payloadBytes: number,
   fill: (payload: Uint8Array<ArrayBuffer>) => void,
+  room: PacketRoom = newRoom,
 ): Uint8Array<ArrayBuffer> {
-  const { bytes, view } = opened('chunk', payloadBytes);
+  const { bytes, view } = opened('chunk', payloadBytes, room);
   const payload = bytes.subarray(PACKET_HEADER_BYTES);
   check({ kind: 'chunk', stream, message, offset, messageBytes, payload });
   view.setUint8(2, STREAMS.indexOf(stream));
@@ -100,9 +106,14 @@ export function encodeChunk(
   return bytes;
 }
 
-function opened(kind: Packet['kind'], payloadBytes: number): { bytes: Uint8Array<ArrayBuffer>; view: DataView } {
-  const bytes = new Uint8Array(PACKET_HEADER_BYTES + payloadBytes);
-  const view = new DataView(bytes.buffer);
+function opened(
+  kind: Packet['kind'],
+  payloadBytes: number,
+  room: PacketRoom = newRoom,
+): { bytes: Uint8Array<ArrayBuffer>; view: DataView } {
+  const bytes = room(PACKET_HEADER_BYTES + payloadBytes);
+  bytes.fill(0, 0, PACKET_HEADER_BYTES);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
   view.setUint8(0, PROTOCOL_VERSION);
   view.setUint8(1, KINDS.indexOf(kind) + FIRST_KIND);
   return { bytes, view };

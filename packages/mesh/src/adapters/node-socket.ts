@@ -6,11 +6,15 @@ import { CHUNK_BYTES_MAX, MeshError, PACKET_HEADER_BYTES } from '@shoal/protocol
 import { WebSocket, WebSocketServer, type RawData } from 'ws';
 import type { Connection } from '../connection.ts';
 import { PEER_PATH, peerSocketUrl } from '../peer-path.ts';
-import { SocketConnection } from '../socket-connection.ts';
+import { SocketConnection, type PlainSocket } from '../socket-connection.ts';
 import type { PeerListener, SocketTransportParts } from '../socket-transport.ts';
+import { SpareMemory } from '../spare-memory.ts';
 
 /** Packets are no larger; what is, ends the socket before it is read. Activations and pictures do not deflate. */
 const SOCKET_OPTIONS = { maxPayload: CHUNK_BYTES_MAX + PACKET_HEADER_BYTES, perMessageDeflate: false } as const;
+
+/** Smaller packets are no burden to the collector. */
+const REUSED_BYTES_MIN = 16 * 1024;
 
 export const visitFromNode =
   (coordinatorUrl: string): SocketTransportParts['visit'] =>
@@ -73,7 +77,17 @@ export class HttpPeerListener implements PeerListener {
 }
 
 function connectionOver(socket: WebSocket): SocketConnection {
-  const connection = new SocketConnection(socket, systemClock);
+  const memory = new SpareMemory();
+  const sender: PlainSocket = {
+    get bufferedAmount() {
+      return socket.bufferedAmount;
+    },
+    send: (packet) => socket.send(packet, () => memory.giveBack(packet)),
+    close: () => socket.close(),
+  };
+  const room = (bytes: number): Uint8Array<ArrayBuffer> =>
+    bytes < REUSED_BYTES_MIN ? new Uint8Array(bytes) : memory.take(bytes);
+  const connection = new SocketConnection(sender, systemClock, room);
   socket.on('message', (data: RawData, isBinary: boolean) => {
     // A Buffer's own `slice` shares memory; who gets the bytes counts on a plain array's.
     if (isBinary && Buffer.isBuffer(data)) {

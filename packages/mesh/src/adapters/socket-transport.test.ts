@@ -102,6 +102,35 @@ describe('peers that listen', () => {
     (await dial).close();
   });
 
+  test('packets in memory that is used again arrive as they were sent', async () => {
+    const a = join(coordinator, host, alice, true);
+    const b = join(coordinator, host, bob, false);
+    const coming = new Promise<Connection>((resolve) => {
+      b.transport.onConnection((_, connection) => resolve(connection));
+    });
+    const connection = await a.transport.dial(bob, DIAL);
+    const arrived: (number | undefined)[] = [];
+    (await coming).attach({
+      packet: (bytes) => arrived.push(bytes.every((byte) => byte === bytes[0]) ? bytes[0] : undefined),
+      drain: () => {},
+      closed: () => {},
+    });
+    const buffers = new Set<ArrayBuffer>();
+    const sent = Array.from({ length: 400 }, (_, i) => i % 251);
+    for (const [i, value] of sent.entries()) {
+      const packet = connection.room?.(60_000);
+      if (packet === undefined) throw new Error('this connection has no memory for packets');
+      buffers.add(packet.buffer);
+      connection.send(packet.fill(value));
+      // Some leave one by one, some many at once.
+      if (i % 20 > 10) await new Promise((resolve) => setImmediate(resolve));
+    }
+    await vi.waitUntil(() => arrived.length === sent.length, { timeout: 5000 });
+    expect(arrived).toEqual(sent);
+    expect(buffers.size).toBeLessThan(sent.length);
+    connection.close();
+  });
+
   test('an id that nobody comes with is forgotten', async () => {
     const a = join(coordinator, host, alice, true);
     const heard: unknown[] = [];

@@ -13,7 +13,7 @@ import {
   type CodecKernels,
 } from '@shoal/sharding';
 import type { WrittenInputs } from '../sdk.ts';
-import { SpareMemory } from './spare-memory.ts';
+import { SpareMemory } from '../spare-memory.ts';
 
 /** Budgets in use at a time are few: one a model handle. */
 const BUDGETS_MAX = 16;

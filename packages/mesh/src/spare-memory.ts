@@ -1,6 +1,6 @@
 /**
- * Memory for what is written, used again once that has been sent. New memory for every picture has the garbage collector go
- * through a gateway's whole heap twice as often, for 1 ms of CPU a picture.
+ * Memory for what is written, used again once that has been sent: palettes of pictures, packets of sockets. New memory for each has
+ * the garbage collector go through a gateway's whole heap twice as often, for 1 ms of CPU a picture.
  */
 const SPARE_MAX = 8;
 /** Larger writings are rare, and their memory is too much to keep. */
@@ -9,11 +9,11 @@ const SPARE_BYTES_MAX = 1024 * 1024;
 const ROUNDED_TO_BYTES = 64 * 1024;
 
 export class SpareMemory {
-  readonly #lent = new WeakSet<ArrayBufferLike>();
-  #spare: ArrayBufferLike[] = [];
+  readonly #lent = new WeakSet<ArrayBuffer>();
+  #spare: ArrayBuffer[] = [];
 
   /** So many bytes, whatever they were. */
-  take(bytes: number): Uint8Array {
+  take(bytes: number): Uint8Array<ArrayBuffer> {
     const fitting = this.#spare.findIndex(({ byteLength }) => byteLength >= bytes);
     const [found] = fitting < 0 ? [] : this.#spare.splice(fitting, 1);
     const buffer = found ?? new ArrayBuffer(ROUNDED_TO_BYTES * Math.ceil(bytes / ROUNDED_TO_BYTES));
@@ -23,7 +23,8 @@ export class SpareMemory {
 
   /** Nobody reads it any more; what did not come from here is left alone. */
   giveBack({ buffer }: Uint8Array): void {
-    if (!this.#lent.delete(buffer) || buffer.byteLength > SPARE_BYTES_MAX) return;
+    if (!(buffer instanceof ArrayBuffer) || !this.#lent.delete(buffer)) return;
+    if (buffer.byteLength > SPARE_BYTES_MAX) return;
     this.#spare = [buffer, ...this.#spare].slice(0, SPARE_MAX);
   }
 }
