@@ -149,16 +149,23 @@ for (const { model, cuts, calibrated, setUpMs } of CASES) {
     const ask = (errorBudget: number, together = 1) =>
       page.evaluate((order) => globalThis.lab.stream(order), { ...asked, errorBudget, together });
 
+    /** Who has the first stage now. */
+    async function firstTab(): Promise<readonly [name: string | undefined, tab: Tab | undefined]> {
+      const { stages } = await placed(server, model);
+      const name = stages[0]?.replicas[0]?.name;
+      return [name, tabs[name === 'ada' ? 0 : 1]];
+    }
+
     /** Asks within the budget until what crosses was coded, with what the first tab then sent the other. */
     async function askCoded() {
       const deadlineMs = Date.now() + CODED_MS_MAX;
       while (Date.now() < deadlineMs) {
-        const { stages } = await placed(server, model);
-        const first = tabs[stages[0]?.replicas[0]?.name === 'ada' ? 0 : 1];
+        const [name, first] = await firstTab();
         const before = await sentBytes(first);
         const report = await ask(BUDGET, ASKED);
         const after = await sentBytes(first);
-        if (report.wrote[0]?.codec.startsWith('int') !== true) continue;
+        // A better plan may have come into force meanwhile, and the tabs have changed places.
+        if (report.wrote[0]?.codec.startsWith('int') !== true || (await firstTab())[0] !== name) continue;
         // What else it sends goes to those who asked: leases and credit.
         return { ...report, carried: Math.max(...after.map((bytes, i) => bytes - (before[i] ?? 0))) };
       }
