@@ -7,26 +7,15 @@ import { checkRests, restBits } from '../codec/float-parts.ts';
 import { BLOCK_ELEMENTS, type Groups } from '../codec/groups.ts';
 import type { CodecKernels } from '../codec/kernels.ts';
 import { bytesOfBits, checkOutliers, lowestOf, markOf } from '../codec/outliers.ts';
-import {
-  PALETTE_BLOCK,
-  PALETTE_MAX,
-  paletteLayout,
-  ranksOf,
-  readPaletteLayout,
-  refuseIndex,
-  refusePlanes,
-} from '../codec/palette.ts';
 import { corrupt } from '../codec/payload.ts';
 import { AROUNDS, aroundShift, sampleStep, SAMPLE_TURN, STATES_BYTES, type Neighbours } from '../codec/rans.ts';
 import type { KernelExports } from './kernel-exports.ts';
 import { KERNELS_WASM } from './kernels-wasm.ts';
+import { kernelMemory, SLACK_BYTES } from './wasm-memory.ts';
+import { paletteKernels } from './wasm-palette.ts';
 
-const PAGE_BYTES = 65_536;
 const ENCODER_ENTRY_BYTES = 16;
 const DECODER_SLOT_BYTES = 4;
-/** Room behind every array: loops read and write whole vectors. */
-const SLACK_BYTES = 64;
-const ALIGNMENT = 16;
 
 /** Rejects where the platform has no WebAssembly SIMD; the reference serves there. */
 export async function loadWasmKernels(): Promise<CodecKernels> {
@@ -36,24 +25,7 @@ export async function loadWasmKernels(): Promise<CodecKernels> {
 }
 
 function wasmKernels(wasm: KernelExports): CodecKernels {
-  const base = wasm.memoryBase();
-
-  /** Places arrays of so many bytes one after another; what was placed before is gone. */
-  const place = (...sizes: readonly number[]): number[] => placeFrom(base, ...sizes);
-  const placeFrom = (start: number, ...sizes: readonly number[]): number[] => {
-    let at = start;
-    const places = sizes.map((size) => {
-      const place = at;
-      at = Math.ceil((at + size + SLACK_BYTES) / ALIGNMENT) * ALIGNMENT;
-      return place;
-    });
-    const missing = at - wasm.memory.buffer.byteLength;
-    if (missing > 0) wasm.memory.grow(Math.ceil(missing / PAGE_BYTES));
-    return places;
-  };
-  const bytesAt = (at: number, length: number): Uint8Array => new Uint8Array(wasm.memory.buffer, at, length);
-  const floatsAt = (at: number, length: number): Float32Array => new Float32Array(wasm.memory.buffer, at, length);
-  const wordsAt = (at: number, length: number): Uint32Array => new Uint32Array(wasm.memory.buffer, at, length);
+  const { place, placeFrom, bytesAt, floatsAt, wordsAt } = kernelMemory(wasm);
 
   /** Copies symbols with as many of the start before them as neighbours may lie back. */
   const placeSymbols = (at: number, symbols: Uint8Array, up: number, start: number): void => {
@@ -212,58 +184,7 @@ function wasmKernels(wasm: KernelExports): CodecKernels {
       return floatsAt(to, count).slice();
     },
 
-    encodePalette(values, above, head, room) {
-      const elements = values.length;
-      if (elements === 0) return undefined;
-      const up = Math.min(above, elements);
-      const largest = paletteLayout(PALETTE_MAX, elements);
-      const [from = 0, table = 0, words = 0, ranks = 0, before = 0, to = 0] = place(
-        4 * elements,
-        wasm.paletteTableBytes(),
-        4 * PALETTE_MAX,
-        PALETTE_MAX,
-        up + elements + PALETTE_BLOCK,
-        largest.planesAt + PALETTE_BLOCK * largest.blocks,
-      );
-      const indices = before + up;
-      floatsAt(from, elements).set(values);
-      const count = wasm.findIndices(from, elements, table, words, indices);
-      if (count === 0) return undefined;
-      const found = wordsAt(words, count);
-      const ranked = ranksOf(found);
-      const { widthsAt, planesAt } = paletteLayout(count, elements);
-      bytesAt(to, planesAt).fill(0);
-      bytesAt(to, 1)[0] = count - 1;
-      const view = new DataView(wasm.memory.buffer, to);
-      for (let i = 0; i < count; i++) view.setUint32(1 + 4 * (ranked[i] as number), found[i] as number, true);
-      bytesAt(ranks, count).set(ranked);
-      wasm.rankIndices(indices, elements, ranks);
-      bytesAt(before, up).fill(0);
-      const end = wasm.packPalette(indices, elements, up, to + widthsAt, to + planesAt);
-      const written = room(head + end - to);
-      written.set(bytesAt(to, end - to), head);
-      return written;
-    },
-
-    decodePalette(bytes, elements, above) {
-      const layout = readPaletteLayout(bytes, elements);
-      const up = Math.min(above, elements);
-      const [from = 0, words = 0, before = 0, to = 0] = place(
-        bytes.length,
-        4 * PALETTE_MAX,
-        up + elements + PALETTE_BLOCK,
-        4 * elements,
-      );
-      bytesAt(from, bytes.length).set(bytes);
-      bytesAt(words, 4 * layout.values).set(bytes.subarray(1, layout.widthsAt));
-      bytesAt(before, up).fill(0);
-      const [widths, planes, end] = [from + layout.widthsAt, from + layout.planesAt, from + bytes.length];
-      const indices = before + up;
-      if (wasm.unpackPalette(widths, planes, end, elements, up, indices) === 0) refusePlanes(bytes, elements);
-      const greatest = wasm.lookUpPalette(indices, elements, words, to);
-      if (elements > 0 && greatest >= layout.values) refuseIndex(greatest, layout);
-      return floatsAt(to, elements).slice();
-    },
+    ...paletteKernels(wasm),
   };
 }
 
