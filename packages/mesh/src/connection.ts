@@ -2,7 +2,8 @@
  * The transport port: a pipe for packets between two peers, and the way to get one. Implementations live in
  * `adapters/` and `memory-transport.ts`; all pass the suite in `testing/transport-conformance.ts`.
  */
-import { CHUNK_BYTES_MAX, type MeshError, type PacketRoom, type PeerId } from '@shoal/protocol';
+import type { Room } from '@shoal/base';
+import { CHUNK_BYTES_MAX, type MeshError, type PeerId } from '@shoal/protocol';
 
 /** A connection that holds more unsent bytes than this should not be given more. */
 export const HIGH_WATER_BYTES: number = 1024 * 1024;
@@ -37,7 +38,7 @@ export interface Connection {
   /** Hands a packet over; does nothing on a closed connection. The bytes must not be changed afterwards. */
   send(packet: Uint8Array<ArrayBuffer>): void;
   /** Memory for packets to send, where what was sent before can be used again. */
-  readonly room?: PacketRoom | undefined;
+  readonly room?: Room | undefined;
   /** Ends the connection on both sides. The own handler is not called. */
   close(): void;
 }

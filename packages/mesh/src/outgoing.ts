@@ -1,12 +1,11 @@
 /** One stream's sending half: a queue of messages, cut into chunks as credit allows. */
-import { deferred, type Deferred } from '@shoal/base';
+import { deferred, type Deferred, type Room } from '@shoal/base';
 import {
   CHUNK_BYTES_MAX,
   CREDIT_WINDOW_BYTES,
   encodeChunk,
   MeshError,
   SEND_QUEUE_BYTES_MAX,
-  type PacketRoom,
   type Stream,
 } from '@shoal/protocol';
 
@@ -62,7 +61,7 @@ export class OutgoingStream {
   }
 
   /** The next chunk as a packet in `room`, or nothing while there is no message or no credit for a whole chunk. */
-  next(room?: PacketRoom): Uint8Array<ArrayBuffer> | undefined {
+  next(room?: Room): Uint8Array<ArrayBuffer> | undefined {
     const head = this.#queue[0];
     if (head === undefined) return undefined;
     const size = Math.min(CHUNK_BYTES_MAX, head.bytes - head.sent);

@@ -1,6 +1,6 @@
 /** A connection over a WebSocket, of the browser or of Node.js: a packet is a binary message. */
-import type { Cancel, Clock } from '@shoal/base';
-import { MeshError, type PacketRoom } from '@shoal/protocol';
+import type { Cancel, Clock, Room } from '@shoal/base';
+import { MeshError } from '@shoal/protocol';
 import { LOW_WATER_BYTES, type Connection, type ConnectionHandler } from './connection.ts';
 import { Inbox } from './inbox.ts';
 
@@ -17,13 +17,13 @@ export interface PlainSocket {
 export class SocketConnection implements Connection {
   readonly kind = 'socket';
   readonly inbox = new Inbox();
-  readonly room: PacketRoom | undefined;
+  readonly room: Room | undefined;
   readonly #socket: PlainSocket;
   readonly #clock: Clock;
   #cancelPoll: Cancel | undefined;
   #ended = false;
 
-  constructor(socket: PlainSocket, clock: Clock, room?: PacketRoom) {
+  constructor(socket: PlainSocket, clock: Clock, room?: Room) {
     this.room = room;
     this.#socket = socket;
     this.#clock = clock;

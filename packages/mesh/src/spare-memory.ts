@@ -6,7 +6,7 @@ const SPARE_MAX = 8;
 /** Larger writings are rare, and their memory is too much to keep. */
 const SPARE_BYTES_MAX = 1024 * 1024;
 /** Sizes differ a little from picture to picture. */
-const ROUNDED_TO_BYTES = 64 * 1024;
+const ROUNDED_TO_BYTES = 16 * 1024;
 
 export class SpareMemory {
   readonly #lent = new WeakSet<ArrayBuffer>();

@@ -14,7 +14,6 @@ export {
   PACKET_HEADER_BYTES,
   STREAMS,
   type Packet,
-  type PacketRoom,
   type Stream,
 } from './packet.ts';
 export * from './placement.ts';

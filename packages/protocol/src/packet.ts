@@ -16,6 +16,7 @@
  * limit is the sum of message bytes that the sender may have sent on that stream since the link opened (up to
  * 2^53). Rules PK in SPEC.md.
  */
+import { newRoom, type Room } from '@shoal/base';
 import { CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, PROTOCOL_VERSION } from './limits.ts';
 import { MeshError, REASONS, type ReasonCode } from './reasons.ts';
 
@@ -79,11 +80,6 @@ export function encodePacket(packet: Packet): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** Memory of so many bytes, whatever they are. */
-export type PacketRoom = (bytes: number) => Uint8Array<ArrayBuffer>;
-
-const newRoom: PacketRoom = (bytes) => new Uint8Array(bytes);
-
 /**
  * Writes a chunk whose payload lies in several places, each byte copied once.
  * @param fill writes the whole payload
@@ -93,7 +89,7 @@ export function encodeChunk(
   { stream, message, offset, messageBytes }: Omit<ChunkPacket, 'kind' | 'payload'>,
   payloadBytes: number,
   fill: (payload: Uint8Array<ArrayBuffer>) => void,
-  room: PacketRoom = newRoom,
+  room: Room = newRoom,
 ): Uint8Array<ArrayBuffer> {
   const { bytes, view } = opened('chunk', payloadBytes, room);
   const payload = bytes.subarray(PACKET_HEADER_BYTES);
@@ -109,7 +105,7 @@ export function encodeChunk(
 function opened(
   kind: Packet['kind'],
   payloadBytes: number,
-  room: PacketRoom = newRoom,
+  room: Room = newRoom,
 ): { bytes: Uint8Array<ArrayBuffer>; view: DataView } {
   const bytes = room(PACKET_HEADER_BYTES + payloadBytes);
   bytes.fill(0, 0, PACKET_HEADER_BYTES);

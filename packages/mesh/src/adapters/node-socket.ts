@@ -1,6 +1,7 @@
 /** WebSocket between Node.js processes and their peers: how one comes to a peer that listens, and how one listens. */
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { newRoom, type Room } from '@shoal/base';
 import { systemClock } from '@shoal/base/system';
 import { CHUNK_BYTES_MAX, MeshError, PACKET_HEADER_BYTES } from '@shoal/protocol';
 import { WebSocket, WebSocketServer, type RawData } from 'ws';
@@ -21,7 +22,7 @@ export const visitFromNode =
   (id, signal) =>
     new Promise((resolve, reject) => {
       const socket = new WebSocket(peerSocketUrl(coordinatorUrl, id), SOCKET_OPTIONS);
-      const connection = connectionOver(socket);
+      const connection = connectionOver(socket, new SpareMemory());
       socket.once('open', () => resolve(connection));
       socket.once('close', (code) =>
         reject(new MeshError('DIRECT_LINK_FAILED', `no WebSocket at the coordinator's address: code ${code}`)),
@@ -33,6 +34,8 @@ export const visitFromNode =
 export class HttpPeerListener implements PeerListener {
   readonly #server: Server;
   readonly #sockets = new WebSocketServer({ ...SOCKET_OPTIONS, noServer: true });
+  /** Of all its connections: what a few packets take, however many peers come. */
+  readonly #memory = new SpareMemory();
   readonly #expected = new Map<string, (connection: Connection) => void>();
   readonly #onUpgrade = (request: IncomingMessage, stream: Duplex, head: Buffer): void =>
     this.#upgrade(request, stream, head);
@@ -72,21 +75,20 @@ export class HttpPeerListener implements PeerListener {
     // The id is the proof: it was told to one peer, over its admitted line, and opens once.
     this.#expected.delete(id);
     if (meet === undefined) return void stream.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n');
-    this.#sockets.handleUpgrade(request, stream, head, (socket) => meet(connectionOver(socket)));
+    this.#sockets.handleUpgrade(request, stream, head, (socket) => meet(connectionOver(socket, this.#memory)));
   }
 }
 
-function connectionOver(socket: WebSocket): SocketConnection {
-  const memory = new SpareMemory();
+function connectionOver(socket: WebSocket, memory: SpareMemory): SocketConnection {
   const sender: PlainSocket = {
     get bufferedAmount() {
       return socket.bufferedAmount;
     },
-    send: (packet) => socket.send(packet, () => memory.giveBack(packet)),
+    // The kernel may still read what a broken socket was given.
+    send: (packet) => socket.send(packet, (error) => (error ? undefined : memory.giveBack(packet))),
     close: () => socket.close(),
   };
-  const room = (bytes: number): Uint8Array<ArrayBuffer> =>
-    bytes < REUSED_BYTES_MIN ? new Uint8Array(bytes) : memory.take(bytes);
+  const room: Room = (bytes) => (bytes < REUSED_BYTES_MIN ? newRoom(bytes) : memory.take(bytes));
   const connection = new SocketConnection(sender, systemClock, room);
   socket.on('message', (data: RawData, isBinary: boolean) => {
     // A Buffer's own `slice` shares memory; who gets the bytes counts on a plain array's.

@@ -1,5 +1,5 @@
 /** How a client's tensors may be written: the codecs that its error budgets allow, and the writing of its own inputs. */
-import type { Clock } from '@shoal/base';
+import type { Clock, Room } from '@shoal/base';
 import { MeshError, type EncodedTensor, type PlacementMessage, type TensorData } from '@shoal/protocol';
 import {
   allowedCodecs,
@@ -72,7 +72,7 @@ export class BoundaryCodecs {
     const codec = kernels === undefined ? PLAIN : picked;
     const startedAtMs = clock.nowMs();
     const spec = CODECS.get(codec) ?? { kind: 'exact' };
-    const room = (bytes: number): Uint8Array => this.#memory.take(bytes);
+    const room: Room = (bytes) => this.#memory.take(bytes);
     const encoded = tensors.map(([name, tensor]) =>
       encodeActivation(name, tensor, spec, kernels ?? REFERENCE_KERNELS, room),
     );

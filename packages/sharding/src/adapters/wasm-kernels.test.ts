@@ -1,5 +1,5 @@
 /** The WebAssembly kernels against the plain reference: the same bits for the same arguments. */
-import { seededRandom } from '@shoal/base';
+import { newRoom, seededRandom } from '@shoal/base';
 import { elementCount, type TensorData } from '@shoal/protocol';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -7,7 +7,6 @@ import { CODECS } from '../codec/codec-spec.ts';
 import { decodeTensor, encodeActivation } from '../codec/coded-tensor.ts';
 import { levelsOf } from '../codec/int-codec.ts';
 import { REFERENCE_KERNELS, type CodecKernels } from '../codec/kernels.ts';
-import { newRoom } from '../codec/palette.ts';
 import { loadWasmKernels } from './wasm-kernels.ts';
 
 let wasm: CodecKernels;

@@ -7,6 +7,7 @@
  * nothing else. What a codec cannot carry within its error goes lossless: integers and bools always, float32 with NaN,
  * infinities or magnitudes beyond a form's reach as a whole.
  */
+import { newRoom, type Room } from '@shoal/base';
 import {
   DATA_MESSAGE_BYTES_MAX,
   elementCount,
@@ -15,14 +16,14 @@ import {
   type TensorData,
   type TensorHeader,
 } from '@shoal/protocol';
-import { decodeRawTensor, encodeRawTensor } from '../codec.ts';
+import { decodeRawTensor, encodeRawTensor } from './raw-tensor.ts';
 import type { CodecSpec } from './codec-spec.ts';
 import { readFloats, writeFloats } from './float-codec.ts';
 import { groupsOf } from './groups.ts';
 import { readHalves, toHalves } from './half-codec.ts';
 import { quantizeTensor, readIntegers, toFloats, writeQuantized, type Integers, type Quantized } from './int-codec.ts';
 import { REFERENCE_KERNELS, type CodecKernels } from './kernels.ts';
-import { newRoom, PALETTE_ELEMENTS_MIN, type Room } from './palette.ts';
+import { PALETTE_ELEMENTS_MIN } from './palette.ts';
 import { corrupt, PayloadReader, PayloadWriter } from './payload.ts';
 import { readPlanes, writePlanes, type PlaneTensor } from './plane-codec.ts';
 

@@ -2,7 +2,7 @@ import { seededRandom } from '@shoal/base';
 import { MeshError, type TensorData } from '@shoal/protocol';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decodeTensor, encodeTensor } from './codec/coded-tensor.ts';
+import { decodeTensor, encodeTensor } from './coded-tensor.ts';
 
 const bitsOf = (tensor: TensorData): unknown =>
   tensor.data instanceof Float32Array

@@ -8,6 +8,7 @@
  * a u16 with a bit an element. Values are told in ascending order, so that neighbours that resemble each other have indices
  * that do. Which element lies above follows from the shape (groups.ts).
  */
+import type { Room } from '@shoal/base';
 import { corrupt } from './payload.ts';
 
 export const PALETTE_MAX = 256;
@@ -65,11 +66,6 @@ export function ranksOf(words: Uint32Array): Uint8Array {
 }
 
 const totalOrder = (word: number): number => (word >= 0x8000_0000 ? 0xffff_ffff - word : word + 0x8000_0000);
-
-/** Where so many bytes are to be written. */
-export type Room = (bytes: number) => Uint8Array;
-
-export const newRoom: Room = (bytes) => new Uint8Array(bytes);
 
 /**
  * @param up how far back the element above lies

@@ -1,9 +1,9 @@
 /**
  * Tensors on the wire as `raw`: elements row-major, float32 and int32 little-endian, bool one byte each; a string as a u32
- * length and UTF-8. What is worth more than that goes `coded` (codec/coded-tensor.ts).
+ * length and UTF-8. What is worth more than that goes `coded` (coded-tensor.ts).
  */
 import { DATA_MESSAGE_BYTES_MAX, elementCount, type EncodedTensor, type TensorData } from '@shoal/protocol';
-import { corrupt } from './codec/payload.ts';
+import { corrupt } from './payload.ts';
 
 const BYTES_PER_ELEMENT = { float32: 4, int32: 4, bool: 1 } as const;
 
