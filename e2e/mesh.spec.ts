@@ -70,14 +70,19 @@ for (const ending of ['crash', 'close'] as const) {
     await untilServed(server, 'mobilenet_v2', names);
     const page = await openLab(browser, lab.origin, server);
     const count = 60;
-    const order = { model: 'mobilenet_v2', count };
+    const order = { model: 'mobilenet_v2', count, inFlight: 32 };
+    const alone = { ...order, backend: 'wasm', modelUrl: '/models/mobilenet_v2/1/model.json' };
+    const expected = await page.evaluate((asked) => globalThis.lab.local(asked), alone);
     const healthy = await page.evaluate((asked) => globalThis.lab.stream(asked), order);
+    expect(healthy.outputs).toEqual(expected);
+    // What waits travels together, and is lost together.
+    expect(healthy.carriedMax).toBeGreaterThan(1);
     const [victim] = tabs;
     const running = page.evaluate((asked) => globalThis.lab.stream(asked), order);
     await page.waitForFunction(() => globalThis.lab.progress() >= 10 && globalThis.lab.progress() < 50);
     await victim?.[ending]();
     const report = await running;
-    expect(report.outputs).toEqual(healthy.outputs);
+    expect(report.outputs).toEqual(expected);
     expect(Object.keys(report.rowsByNode).sort()).toEqual(names);
     // Half of the nodes are gone: what the dead one would have done takes its survivor as long again.
     expect(report.totalMs).toBeLessThan(2 * healthy.totalMs + 5000);

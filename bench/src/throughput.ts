@@ -30,7 +30,10 @@ export async function measureThroughput(
       continue;
     }
     images += 1;
-    for (const { stages } of microbatches) for (const stage of stages) computeMs += stage.computeMs;
+    // A microbatch may have carried other images too.
+    for (const { stages, carriedRows } of microbatches) {
+      for (const stage of stages) computeMs += stage.computeMs / carriedRows;
+    }
     if (nowMs - window.startMs < windowMs) continue;
     const { user, system } = process.cpuUsage(window.cpu);
     return {

@@ -30,7 +30,8 @@ export interface StreamReport {
   /** Output values in the order of the images, one array each. */
   readonly outputs: readonly (readonly number[])[];
   readonly rowsByNode: Readonly<Record<string, number>>;
-  readonly attemptsMax: number;
+  /** Rows of the largest microbatch, those of all inputs in it. */
+  readonly carriedMax: number;
   /** How the first stage wrote what it handed on, one a request. */
   readonly wrote: readonly { readonly codec: string; readonly bytes: number; readonly plainBytes: number }[];
   readonly totalMs: number;
@@ -161,7 +162,7 @@ const lab: Lab = {
     const outputs: number[][] = [];
     const rowsByNode: Record<string, number> = {};
     const wrote: { codec: string; bytes: number; plainBytes: number }[] = [];
-    let attemptsMax = 0;
+    let carriedMax = 0;
     done = 0;
     const startedAtMs = performance.now();
     for await (const prediction of model.predictStreamTraced(batches(pictures(model, order), together), {
@@ -172,14 +173,14 @@ const lab: Lab = {
     })) {
       const [output] = Object.values(prediction.outputs);
       outputs.push(...rowsOf(output));
-      for (const { rows, attempts, stages } of prediction.microbatches) {
-        attemptsMax = Math.max(attemptsMax, attempts);
+      for (const { rows, carriedRows, stages } of prediction.microbatches) {
+        carriedMax = Math.max(carriedMax, carriedRows);
         if (stages[0]?.wrote !== undefined) wrote.push(stages[0].wrote);
         for (const { nodeName } of stages) rowsByNode[nodeName] = (rowsByNode[nodeName] ?? 0) + rows[1] - rows[0];
       }
       done = outputs.length;
     }
-    return { outputs, rowsByNode, attemptsMax, wrote, totalMs: performance.now() - startedAtMs };
+    return { outputs, rowsByNode, carriedMax, wrote, totalMs: performance.now() - startedAtMs };
   },
   progress: () => done,
   async pixels(order) {

@@ -5,3 +5,4 @@ export { withDeadline, type DeadlineOptions } from './deadline.ts';
 export { deferred, type Deferred } from './deferred.ts';
 export { seededRandom, type Random } from './random.ts';
 export { newRoom, type Room } from './room.ts';
+export { SpareMemory } from './spare-memory.ts';

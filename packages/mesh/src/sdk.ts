@@ -66,7 +66,7 @@ export interface PredictOptions {
   readonly signature?: string;
   /** Names the request: the same id has one outcome, however often it is sent. */
   readonly requestId?: string;
-  /** Keeps the rows in one microbatch as far as a message carries them: whoever made the batch has chosen its size. */
+  /** Keeps the rows in one microbatch of their own as far as a message carries them: whoever made the batch has chosen its size. */
   readonly together?: boolean;
 }
 
@@ -97,10 +97,12 @@ export interface StageTrace extends Omit<StageTiming, 'wrote'> {
   readonly wrote?: NonNullable<StageTiming['wrote']> & Pick<WrittenInputs, 'error'>;
 }
 
-/** One microbatch of a request: who computed it, and what it cost. */
+/** One microbatch of a request: who computed it, and what it cost; all of it, where it carried more than this request's rows. */
 export interface MicrobatchTrace {
   /** Rows `[start, end)` of the request's batch. */
   readonly rows: readonly [start: number, end: number];
+  /** Its rows in all: inputs of a stream that wait for a node travel together. */
+  readonly carriedRows: number;
   /** How often it was sent before it succeeded, 1 at best. */
   readonly attempts: number;
   /** From sending to the result's arrival. */
@@ -141,7 +143,8 @@ export interface MeshModel {
     options?: PredictOptions,
   ): Promise<Prediction<Tensor>>;
   /**
-   * Runs the model over a stream of inputs, several under way at once; yields what `predict` would return.
+   * Runs the model over a stream of inputs, several under way at once; yields what `predict` would return. Rows of inputs that wait for
+   * a node go to it in microbatches sized by its speed, those of one shape together.
    * The first failure ends the stream.
    */
   predictStream<Tensor extends TensorData | TensorLike>(

@@ -185,7 +185,7 @@ export class Prover {
     );
     const { message: result, bodies } = await outcome.promise;
     try {
-      return readOutputs(signatureOf(manifest, vector.signature), piece, isCut, result, bodies);
+      return readOutputs(signatureOf(manifest, vector.signature), [piece], isCut, result, bodies)[0] as OutputPart;
     } catch (error) {
       // Not even of the right kind.
       throw new MeshError('SELF_TEST_FAILED', `golden vector ${piece.vector + 1}: ${MeshError.from(error).reason}`);

@@ -21,7 +21,7 @@ type Route = readonly ReplicaState[];
 
 export interface RouteChoice {
   readonly route: Route;
-  /** How many rows off the front of the span. */
+  /** How many rows it is to have. */
   readonly rows: number;
 }
 
@@ -32,10 +32,10 @@ interface StageChoice {
   readonly finishMs: number;
 }
 
-/** The best route for so many rows off the front of a span, or nothing while waiting for a better one pays. */
+/** The best route for so many of the rows that wait, or nothing while waiting for a better one pays. */
 export function chooseRoute(
   state: DispatchState,
-  { avoid }: Span,
+  { avoid }: Pick<Span, 'avoid'>,
   leastRows: number,
   mostRows: number,
 ): RouteChoice | undefined {
@@ -85,10 +85,9 @@ function helps({ nowMs }: DispatchState, stages: readonly StageChoice[], route: 
  */
 export function mendRoute(
   state: DispatchState,
-  { route, span }: Flight,
+  { route, rows }: Flight,
   avoid: ReadonlySet<PeerId>,
 ): ReplicaState[] | undefined {
-  const rows = span.end - span.start;
   const mended: ReplicaState[] = [];
   for (const [stage, replicas] of state.stages.entries()) {
     const before = route[stage];

@@ -19,7 +19,8 @@ function runQueued(queued: number, stageCount: number): number {
   };
   const submit = (nowMs: number): void => {
     const id = requestId(`r${requests++}`);
-    feed({ type: 'submit', nowMs, requestId: id, rows: 1, splittable: true, rowsMax: 1, deadlineAtMs: nowMs + 60_000 });
+    const about = { rows: 1, splittable: true, rowsMax: 1, stream: null };
+    feed({ type: 'submit', nowMs, requestId: id, ...about, deadlineAtMs: nowMs + 60_000 });
   };
   const replicas = Array.from({ length: NODES }, (_, i) => ({ node: peerId(`n${i}`), msPerRow: 20 * (1 + (i % 8)) }));
   const stages = Array.from({ length: stageCount }, (_, k) => replicas.filter((_each, i) => i % stageCount === k));

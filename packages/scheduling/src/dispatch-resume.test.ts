@@ -15,8 +15,12 @@ describe('[WK12] a node is lost', () => {
   test('its work goes on elsewhere from the last who has it; other work is not touched', () => {
     const scene = twoByTwo();
     expect(scene.lost('b')).toEqual(['r[0,1) goes on along a, c, asked of a']);
-    const { attempt, microbatch, span } = scene.flight('r[0,1)');
-    expect({ attempt, microbatch, start: span.start }).toEqual({ attempt: 2, microbatch: 0, start: 0 });
+    const { attempt, microbatch, parts } = scene.flight('r[0,1)');
+    expect({ attempt, microbatch, parts }).toEqual({
+      attempt: 2,
+      microbatch: 0,
+      parts: [{ requestId: 'r', start: 0, end: 1 }],
+    });
     expect(scene.result('r[0,1)')).toEqual(['accept r[0,1)']);
     expect(scene.result('r[1,2)')).toEqual(['accept r[1,2)', 'r is done']);
   });

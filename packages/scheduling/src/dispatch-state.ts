@@ -49,6 +49,8 @@ export interface RequestState {
   readonly splittable: boolean;
   /** Most rows one message can carry. */
   readonly rowsMax: number;
+  /** Requests of one stream, if not null, have rows of one kind: they may share a microbatch. */
+  readonly stream: string | null;
   readonly deadlineAtMs: number;
   /** The first row that was never handed out; all after it were not either. */
   nextRow: number;
@@ -60,15 +62,28 @@ export interface RequestState {
   lastError: MeshError | null;
 }
 
+/** Rows `[start, end)` of a request, in a microbatch. */
+export interface Part {
+  readonly requestId: RequestId;
+  readonly start: number;
+  readonly end: number;
+}
+
 /** A microbatch under way. */
 export interface Flight {
+  /** Of its first part, which names it. */
   readonly requestId: RequestId;
   /** Never given twice by one dispatcher, so that a late result of earlier work fits nothing. */
   readonly microbatch: number;
   readonly attempt: number;
   /** Of the placement that it was sent under. */
   readonly epoch: number;
-  readonly span: Span;
+  /** What it carries, in this order: rows of one request, or of several of one stream, none of them settled. */
+  readonly parts: readonly Part[];
+  /** All of them. */
+  readonly rows: number;
+  /** Nodes that failed on it: avoided while there are others. */
+  readonly avoid: ReadonlySet<PeerId>;
   readonly route: readonly PeerId[];
   /** Compute time booked on each replica of the route. */
   readonly bookedMs: readonly number[];
@@ -170,6 +185,7 @@ export type DispatchEvent =
       readonly rows: number;
       readonly splittable: boolean;
       readonly rowsMax: number;
+      readonly stream: string | null;
       readonly deadlineAtMs: number;
     }
   | {
@@ -204,7 +220,7 @@ export type DispatchEvent =
   | { readonly type: 'tick'; readonly nowMs: number };
 
 export type DispatchEffect =
-  /** Send rows `[start, end)` of the request to the first node of the route. */
+  /** Send the rows of its parts to the first node of the route. */
   | { readonly type: 'send'; readonly flight: Flight; readonly epoch: number }
   /** Ask the nodes in `flight.asked`, one after another, to go on with what they have of it, along its new route. */
   | { readonly type: 'resume'; readonly flight: Flight; readonly epoch: number }

@@ -144,7 +144,7 @@ describe('sizing', () => {
     const sizes = scene.submit('r', 200).map(rowsOf);
     for (const flight of scene.state.flights.values()) {
       scene.passTo(scene.nowMs + 100);
-      const { start, end } = flight.span;
+      const { start, end } = flight.parts[0]!;
       const sent = scene.result(`r[${start},${end})`).filter((line) => line.includes(' to '));
       sizes.push(...sent.map(rowsOf));
     }

@@ -11,10 +11,22 @@ import {
   type DispatchEffect,
   type DispatchEvent,
   type DispatchState,
+  type Part,
   type RequestState,
   type Span,
 } from './dispatch-state.ts';
-import { flightOf, giveBack, land, resumeStalled, retry, send, settle, stall, withdraw } from './flights.ts';
+import {
+  flightOf,
+  giveBack,
+  giveBackUntried,
+  land,
+  resumeStalled,
+  retry,
+  send,
+  settle,
+  stall,
+  withdraw,
+} from './flights.ts';
 import { hedge } from './hedge.ts';
 import { forgetHops } from './hops.ts';
 import { blame, forgetTheGone, forgive, nextCooldownEndMs } from './node-health.ts';
@@ -101,7 +113,7 @@ function onPlacement(
       if (flight.epoch === event.epoch && flight.route.length === shape) continue;
       if (event.lingering?.includes(flight.epoch) === true && flight.stall === null) continue;
       withdraw(state, flight, effects);
-      giveBack(state, flight, { ...flight.span, attempts: flight.span.attempts - 1 });
+      giveBackUntried(state, flight);
     }
   }
   const before = state.epoch === event.epoch && state.stages.length === shape ? state.stages : [];
@@ -139,7 +151,7 @@ function onSubmit(
   event: Extract<DispatchEvent, { type: 'submit' }>,
   effects: DispatchEffect[],
 ): void {
-  const { requestId, rows, splittable, rowsMax, deadlineAtMs } = event;
+  const { requestId, rows, splittable, rowsMax, stream, deadlineAtMs } = event;
   if (state.requests.has(requestId)) return;
   if (!Number.isInteger(rows) || rows < 1) {
     effects.push({ type: 'settle', requestId, error: new MeshError('BAD_INPUT', `rows is ${rows}, limit at least 1`) });
@@ -155,6 +167,7 @@ function onSubmit(
     rows,
     splittable,
     rowsMax,
+    stream,
     deadlineAtMs,
     nextRow: 0,
     returned: [],
@@ -174,18 +187,21 @@ function onResult(
   effects: DispatchEffect[],
 ): void {
   const flight = flightOf(state, event);
-  const request = state.requests.get(event.requestId);
-  if (flight === undefined || request === undefined) return;
+  if (flight === undefined) return;
   land(state, flight);
   measure(state, flight, event.timings, event.nowMs);
   forgive(state, flight.route);
-  request.rowsDone += flight.span.end - flight.span.start;
   effects.push({ type: 'accept', flight });
   if (flight.twin !== null) {
     measureLate(state, flight.twin, event.nowMs);
     withdraw(state, flight.twin, effects);
   }
-  if (request.rowsDone === request.rows) settle(state, request.id, null, effects);
+  for (const { requestId, start, end } of flight.parts) {
+    const request = state.requests.get(requestId);
+    if (request === undefined) continue;
+    request.rowsDone += end - start;
+    if (request.rowsDone === request.rows) settle(state, requestId, null, effects);
+  }
 }
 
 function onFailure(
@@ -197,12 +213,14 @@ function onFailure(
   if (flight === undefined) return;
   if (!event.error.retryable) {
     land(state, flight);
-    return settle(state, event.requestId, event.error, effects);
+    if (flight.parts.length === 1) return settle(state, event.requestId, event.error, effects);
+    // Whose rows are at fault shows once each travels alone.
+    return giveBack(state, flight, { attempts: flight.attempt, avoid: flight.avoid });
   }
   if (event.error.code === 'NOT_KEPT') {
     // Nobody's fault, and asking was no attempt: it has only to start over.
     land(state, flight);
-    return giveBack(state, flight, { ...flight.span, attempts: flight.span.attempts - 1 });
+    return giveBackUntried(state, flight);
   }
   // A node that failed while its work was to go on elsewhere says nothing new.
   if (flight.stall !== null) return;
@@ -288,20 +306,46 @@ function handOut(state: DispatchState, effects: DispatchEffect[]): void {
   }
 }
 
-/** Sends as many of a span's rows as one microbatch should have, if any now; how many. */
+/**
+ * Sends as many of a span's rows as one microbatch should have, if any now; how many. Where there is room for more, rows of its
+ * stream come with them; what failed travels alone, so that what ails one request does not befall others.
+ */
 function sendSome(state: DispatchState, request: RequestState, span: Span, effects: DispatchEffect[]): number {
+  const { id, splittable, rowsMax, stream } = request;
   const spanRows = span.end - span.start;
-  const { splittable, rowsMax } = request;
+  const isAlone = stream === null || !splittable || span.attempts > 0;
+  const mostRows = isAlone ? spanRows : state.waitingRows;
   const choice = chooseRoute(
     state,
     span,
     splittable ? 1 : spanRows,
-    splittable ? Math.min(spanRows, rowsMax, state.rowsMax) : spanRows,
+    splittable ? Math.min(mostRows, rowsMax, state.rowsMax) : spanRows,
   );
   if (choice === undefined) return 0;
-  send(state, request, span, choice, effects);
-  state.waitingRows -= choice.rows;
-  return choice.rows;
+  const rows = Math.min(spanRows, choice.rows);
+  const own: Part = { requestId: id, start: span.start, end: span.start + rows };
+  const others = isAlone ? [] : takeAlong(state, request, rows, choice.rows);
+  const flight = send(state, [own, ...others], span, choice.route, effects);
+  state.waitingRows -= flight.rows;
+  return rows;
+}
+
+/** Rows that no node has had of a stream's other requests, oldest first, to make a microbatch of `rows` one of up to `mostRows`. */
+function takeAlong(state: DispatchState, { id, stream }: RequestState, rows: number, mostRows: number): Part[] {
+  const parts: Part[] = [];
+  let carried = rows;
+  for (const other of state.fresh) {
+    if (carried >= mostRows) break;
+    if (other.id === id || other.stream !== stream || !other.splittable) continue;
+    const { nextRow: start } = other;
+    const end = Math.min(other.rows, start + Math.min(mostRows, other.rowsMax) - carried);
+    if (end <= start) continue;
+    parts.push({ requestId: other.id, start, end });
+    carried += end - start;
+    other.nextRow = end;
+    if (end === other.rows) state.fresh.delete(other);
+  }
+  return parts;
 }
 
 const isServed = (state: DispatchState): boolean =>

@@ -24,14 +24,12 @@ export function hedge(state: DispatchState, effects: DispatchEffect[]): void {
 /** Sends a late flight's rows to a node that should be done sooner, if there is one; when to look at it again. */
 function tryAgain(state: DispatchState, flight: Flight, effects: DispatchEffect[]): number {
   const { nowMs, config, hedgesMade, microbatchesMade } = state;
-  const { route, span, sentAtMs, expectedAtMs } = flight;
-  const request = state.requests.get(flight.requestId);
+  const { route, rows, sentAtMs, expectedAtMs } = flight;
   // Of a longer route nobody can tell which node is late.
-  if (request === undefined || route.length > 1) return Number.POSITIVE_INFINITY;
+  if (route.length > 1) return Number.POSITIVE_INFINITY;
   const laterMs = nowMs + (nowMs - sentAtMs);
   if (hedgesMade >= config.hedgeShareMax * (microbatchesMade + HEDGED_FROM)) return laterMs;
-  const rows = span.end - span.start;
-  const again = { ...span, attempts: span.attempts - 1, avoid: new Set([...span.avoid, ...route]) };
+  const again = { attempts: flight.attempt - 1, avoid: new Set([...flight.avoid, ...route]) };
   const choice = chooseRoute(state, again, rows, rows);
   const other = choice?.route[0];
   if (choice === undefined || other === undefined) return nowMs;
@@ -39,7 +37,7 @@ function tryAgain(state: DispatchState, flight: Flight, effects: DispatchEffect[
   // What is late by some time is expected to take that time again.
   const otherAtMs = expectedAtMs + readyMs(other, nowMs) + rows * other.msPerRow;
   if (otherAtMs > nowMs) return otherAtMs;
-  const twin = send(state, request, again, choice, effects);
+  const twin = send(state, flight.parts, again, choice.route, effects);
   twin.lateAtMs = Number.POSITIVE_INFINITY;
   twin.twin = flight;
   flight.twin = twin;

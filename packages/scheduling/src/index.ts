@@ -32,6 +32,7 @@ export {
   type DispatchEvent,
   type DispatchState,
   type Flight,
+  type Part,
 } from './dispatch-state.ts';
 export {
   namedVersions,

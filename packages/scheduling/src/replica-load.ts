@@ -88,14 +88,14 @@ export function measure(state: DispatchState, flight: Flight, timings: readonly 
 /** Notes that a node was beaten to a result: it is at least as slow as it has been so far. */
 export function measureLate(
   state: DispatchState,
-  { epoch, route, span, bookedMs, expectedAtMs }: Flight,
+  { epoch, route, rows, bookedMs, expectedAtMs }: Flight,
   nowMs: number,
 ): void {
   if (epoch !== state.epoch) return;
   route.forEach((node, stage) => {
     const replica = state.stages[stage]?.get(node);
     if (replica === undefined) return;
-    const seenMs = ((bookedMs[stage] ?? 0) + nowMs - expectedAtMs) / (span.end - span.start);
+    const seenMs = ((bookedMs[stage] ?? 0) + nowMs - expectedAtMs) / rows;
     replica.msPerRow = Math.max(replica.msPerRow, Math.min(seenMs, LATE_SLOWDOWN_MAX * replica.msPerRow));
   });
 }

@@ -55,7 +55,7 @@ export { BLOCK_ELEMENTS, groupsOf, type Groups } from './codec/groups.ts';
 export { levelsOf, scalesOf, toFloats, type Integers, type Quantized } from './codec/int-codec.ts';
 export { inverseOf, SCALE_BELOW_MAX, SCALE_TOP_MIN, stepOf } from './codec/scale.ts';
 export { REFERENCE_KERNELS, type CodecKernels } from './codec/kernels.ts';
-export { checkInputKinds, checkInputs, rowsOf, signatureOf, type CheckedInputs } from './request-inputs.ts';
+export { checkInputKinds, checkInputs, joinRows, rowsOf, signatureOf, type CheckedInputs } from './request-inputs.ts';
 export type { Link, Links, NodeProfile } from './placement/mesh.ts';
 export { leastFetchBytes, provenOptimum } from './placement/optimum.ts';
 export { planAll } from './placement/plan-all.ts';

@@ -15,7 +15,7 @@ import {
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { encodeTensor } from './codec/coded-tensor.ts';
-import { checkInputs, rowsOf, signatureOf } from './request-inputs.ts';
+import { checkInputs, joinRows, rowsOf, signatureOf } from './request-inputs.ts';
 
 const MIB = 1024 * 1024;
 
@@ -245,15 +245,15 @@ describe('rows of a tensor', () => {
       fc.property(tensor, fc.array(fc.nat(9), { maxLength: 4 }), (whole, cuts) => {
         const [rows = 0, ...rest] = whole.shape;
         const bounds = [0, ...cuts.map((cut) => Math.min(cut, rows)), rows].sort((a, b) => a - b);
-        const joined: (number | string)[] = [];
+        const parts: TensorData[] = [];
         for (const [i, start] of bounds.slice(0, -1).entries()) {
           const end = bounds[i + 1] ?? rows;
           const part = rowsOf(whole, start, end);
           expect(part.shape).toEqual([end - start, ...rest]);
           expect(part.data.length).toBe(elementCount(part.shape));
-          joined.push(...part.data);
+          parts.push(part);
         }
-        expect(joined).toEqual([...whole.data]);
+        expect(joinRows(parts)).toEqual(whole);
       }),
       { seed: 5, numRuns: 200 },
     );

@@ -1,4 +1,5 @@
 /** A caller's input, checked against the signature before anything is sent, and cut into rows. */
+import { newRoom, type Room } from '@shoal/base';
 import {
   DATA_MESSAGE_BYTES_MAX,
   elementCount,
@@ -10,6 +11,7 @@ import {
   type Signature,
   type TensorData,
   type TensorSpec,
+  type TensorValues,
 } from '@shoal/protocol';
 
 /** Room that one message leaves for a palette's table and a little more. */
@@ -161,4 +163,30 @@ export function rowsOf(tensor: TensorData, start: number, end: number): TensorDa
     ? tensor.data.subarray(start * rowElements, end * rowElements)
     : tensor.data.slice(start * rowElements, end * rowElements);
   return { dtype: tensor.dtype, shape: [end - start, ...rest], data };
+}
+
+/**
+ * Rows of several tensors of one kind, one after another; sizes after the first agree.
+ * @param room memory for them, where they are numbers; a single tensor needs none and is given back as it is
+ */
+export function joinRows(tensors: readonly TensorData[], room: Room = newRoom): TensorData {
+  const [first, ...others] = tensors;
+  if (first === undefined) throw new MeshError('INTERNAL', 'rows of no tensor');
+  if (others.length === 0) return first;
+  const rows = tensors.reduce((sum, { shape }) => sum + (shape[0] ?? 0), 0);
+  const shape = [rows, ...first.shape.slice(1)];
+  return { dtype: first.dtype, shape, data: joinData(first.data, tensors, elementCount(shape), room) };
+}
+
+function joinData(first: TensorValues, tensors: readonly TensorData[], length: number, room: Room): TensorValues {
+  if (!ArrayBuffer.isView(first)) return tensors.flatMap(({ data }) => [...(data as readonly string[])]);
+  const Values = first.constructor as new (buffer: ArrayBuffer, offset: number, length: number) => Float32Array;
+  const { buffer, byteOffset } = room(length * first.BYTES_PER_ELEMENT);
+  const joined = new Values(buffer, byteOffset, length);
+  let at = 0;
+  for (const { data } of tensors) {
+    joined.set(data as Float32Array, at);
+    at += data.length;
+  }
+  return joined;
 }

@@ -12,6 +12,7 @@ const trace = (
 ): MicrobatchTrace => ({
   inputs: null,
   rows: [0, rows],
+  carriedRows: rows,
   attempts,
   totalMs,
   stages: [
@@ -30,13 +31,16 @@ const trace = (
 describe('sharesByNode', () => {
   it('sums rows and times of each node, most rows first', () => {
     const shares = sharesByNode([trace('a', 1, 1, 10, 20), trace('b', 4, 0, 30, 40), trace('a', 2, 2, 20, 30)]);
-    expect(
-      shares.map(({ name, rows, microbatches, queueMs, computeMs }) => [name, rows, microbatches, queueMs, computeMs]),
-    ).toEqual([
-      ['b', 4, 1, 0, 30],
-      ['a', 3, 2, 3, 30],
+    expect(shares.map(({ name, rows, queueMs, computeMs }) => [name, rows, queueMs, computeMs])).toEqual([
+      ['b', 4, 0, 30],
+      ['a', 3, 3, 30],
     ]);
     expect(shares[0]?.share).toBeCloseTo(4 / 7);
+  });
+  it('counts of a microbatch that carried others too what is ours', () => {
+    const microbatch = trace('a', 3, 6, 30, 40);
+    const shares = sharesByNode([0, 1, 2].map(() => ({ ...microbatch, rows: [0, 1] })));
+    expect(shares).toMatchObject([{ rows: 3, queueMs: 6, computeMs: 30, share: 1 }]);
   });
   it('has nothing to say of no work', () => expect(sharesByNode([])).toEqual([]));
 });

@@ -6,7 +6,6 @@ export interface NodeShare {
   readonly name: string;
   readonly backend: string | null;
   readonly rows: number;
-  readonly microbatches: number;
   readonly queueMs: number;
   readonly computeMs: number;
   /** Of all rows that any node computed, in [0, 1]. */
@@ -16,18 +15,26 @@ export interface NodeShare {
 /** One entry per node, most rows first. A node that ran two stages of a row counts it twice, as it computed twice. */
 export function sharesByNode(microbatches: readonly MicrobatchTrace[]): readonly NodeShare[] {
   const byNode = new Map<string, NodeShare>();
-  for (const stage of microbatches.flatMap((microbatch) => microbatch.stages)) {
-    const before = byNode.get(stage.node);
-    byNode.set(stage.node, {
-      node: stage.node,
-      name: stage.nodeName,
-      backend: stage.backend,
-      rows: (before?.rows ?? 0) + stage.rows,
-      microbatches: (before?.microbatches ?? 0) + 1,
-      queueMs: (before?.queueMs ?? 0) + stage.queueMs,
-      computeMs: (before?.computeMs ?? 0) + stage.computeMs,
-      share: 0,
-    });
+  for (const {
+    rows: [start, end],
+    carriedRows,
+    stages,
+  } of microbatches) {
+    const rows = end - start;
+    // What is measured of a microbatch is measured for all that it carried.
+    const part = rows / carriedRows;
+    for (const { node, nodeName, backend, queueMs, computeMs } of stages) {
+      const before = byNode.get(node);
+      byNode.set(node, {
+        node,
+        name: nodeName,
+        backend,
+        rows: (before?.rows ?? 0) + rows,
+        queueMs: (before?.queueMs ?? 0) + part * queueMs,
+        computeMs: (before?.computeMs ?? 0) + part * computeMs,
+        share: 0,
+      });
+    }
   }
   const nodes = [...byNode.values()];
   const rows = nodes.reduce((sum, node) => sum + node.rows, 0);

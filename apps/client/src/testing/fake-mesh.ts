@@ -49,6 +49,7 @@ function answer(model: string, input: ModelInput<TensorData>, turn: number): Pre
         };
   const of = (index: number, from: number, to: number, queueMs: number) => ({
     rows: [from, to] as const,
+    carriedRows: to - from,
     attempts: index === 2 ? 2 : 1,
     totalMs: queueMs + (MS_PER_ROW[index] ?? 0) + 9,
     inputs: null,

@@ -1,6 +1,6 @@
 /** Tensors of several requests as one, and its outputs as theirs. */
 import { elementCount, MeshError, type NamedTensors, type TensorData, type TensorValues } from '@shoal/protocol';
-import { rowsOf } from '@shoal/mesh/inputs';
+import { joinRows, rowsOf } from '@shoal/mesh/inputs';
 
 /**
  * What must agree for tensors to share a batch: the dimensions after the first, or only their number where tensors
@@ -50,10 +50,7 @@ function mergeOne(tensors: readonly TensorData[], paddedRows: number): TensorDat
   if (tensors.length === 1 && rows === paddedRows) return first;
   const parts = tensors.map((tensor) => padded(tensor, inner));
   const filler = rows < paddedRows ? rowsOf(padded(last, inner), 0, 1) : null;
-  const rowElements = elementCount(inner);
-  const shape = [paddedRows, ...inner];
-  const pieces = [...parts, ...(filler === null ? [] : new Array<TensorData>(paddedRows - rows).fill(filler))];
-  return { dtype: first.dtype, shape, data: concatenate(first.data, pieces, paddedRows * rowElements) };
+  return joinRows([...parts, ...(filler === null ? [] : new Array<TensorData>(paddedRows - rows).fill(filler))]);
 }
 
 /** Fills dimensions up to `inner`, with the tensor's own first element, as TensorFlow Serving does. */
@@ -92,16 +89,6 @@ function copyInto(to: TensorValues, from: TensorValues, start: number, end: numb
     return;
   }
   for (let i = start; i < end; i++) (to as string[])[at + i - start] = from[i] as string;
-}
-
-function concatenate(like: TensorValues, parts: readonly TensorData[], length: number): TensorValues {
-  const data = emptyLike(like, length);
-  let at = 0;
-  for (const part of parts) {
-    copyInto(data, part.data, 0, part.data.length, at);
-    at += part.data.length;
-  }
-  return data;
 }
 
 /**

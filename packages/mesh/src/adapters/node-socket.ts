@@ -1,7 +1,7 @@
 /** WebSocket between Node.js processes and their peers: how one comes to a peer that listens, and how one listens. */
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { newRoom, type Room } from '@shoal/base';
+import { newRoom, SpareMemory, type Room } from '@shoal/base';
 import { systemClock } from '@shoal/base/system';
 import { CHUNK_BYTES_MAX, MeshError, PACKET_HEADER_BYTES } from '@shoal/protocol';
 import { WebSocket, WebSocketServer, type RawData } from 'ws';
@@ -9,7 +9,6 @@ import type { Connection } from '../connection.ts';
 import { PEER_PATH, peerSocketUrl } from '../peer-path.ts';
 import { SocketConnection, type PlainSocket } from '../socket-connection.ts';
 import type { PeerListener, SocketTransportParts } from '../socket-transport.ts';
-import { SpareMemory } from '../spare-memory.ts';
 
 /** Packets are no larger; what is, ends the socket before it is read. Activations and pictures do not deflate. */
 const SOCKET_OPTIONS = { maxPayload: CHUNK_BYTES_MAX + PACKET_HEADER_BYTES, perMessageDeflate: false } as const;

@@ -1,4 +1,5 @@
 /** A model as `mesh.model` hands it out: reads the caller's tensors, runs them, and makes tensors of the same kind. */
+import type { Random } from '@shoal/base';
 import {
   DEFAULT_SIGNATURE,
   MeshError,
@@ -20,7 +21,7 @@ import type {
   TensorLike,
 } from '../sdk.ts';
 import { isTensorData, isTensorLike, type TensorPort } from '../tensor-port.ts';
-import type { ModelClient } from './model-client.ts';
+import type { ModelClient, RunOptions } from './model-client.ts';
 import type { Outcome } from './pending-request.ts';
 import { predictStream } from './predict-stream.ts';
 
@@ -34,7 +35,7 @@ export interface ModelMeaning {
   fixed(): ModelMeaning;
   traffic(): TrafficMessage;
   /** Runs a request that began on this version. */
-  run(client: ModelClient, tensors: NamedTensors, options: PredictOptions): Promise<Outcome>;
+  run(client: ModelClient, tensors: NamedTensors, options: RunOptions): Promise<Outcome>;
   /** Placements of what it means, as they come. Returns its own undoing. */
   onPlacement(listener: (placement: PlacementMessage) => void): () => void;
 }
@@ -43,6 +44,7 @@ export interface BoundModelParts {
   readonly meaning: ModelMeaning;
   readonly options: ModelOptions;
   readonly tensors: TensorPort;
+  readonly random: Random;
 }
 
 export class BoundModel implements MeshModel {
@@ -83,9 +85,16 @@ export class BoundModel implements MeshModel {
     return soleOutput(await this.predictTraced<Tensor>(input, options));
   }
 
-  async predictTraced<Tensor extends TensorData | TensorLike>(
+  predictTraced<Tensor extends TensorData | TensorLike>(
     input: ModelInput<Tensor>,
     options: PredictOptions = {},
+  ): Promise<Prediction<Tensor>> {
+    return this.#run(input, options);
+  }
+
+  async #run<Tensor extends TensorData | TensorLike>(
+    input: ModelInput<Tensor>,
+    options: RunOptions,
   ): Promise<Prediction<Tensor>> {
     const { meaning } = this.#parts;
     const client = meaning.current();
@@ -130,13 +139,14 @@ export class BoundModel implements MeshModel {
       // Callers without types may have given one: all inputs would have the first one's outcome.
       throw new MeshError('BAD_INPUT', 'requestId names one request, a stream has one for each input');
     }
+    const stream = this.#parts.random.id();
     yield* predictStream({
       inputs,
       inFlight,
       ordered,
       signal,
       run: async (input: ModelInput<Tensor>, runSignal) =>
-        pick(await this.predictTraced<Tensor>(input, { ...each, signal: runSignal })),
+        pick(await this.#run<Tensor>(input, { ...each, signal: runSignal, stream })),
     });
   }
 

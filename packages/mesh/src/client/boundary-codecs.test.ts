@@ -15,7 +15,7 @@ const SLOW_BYTES_PER_MS = 100;
 /** Nothing that takes time to write is worth it. */
 const FAST_BYTES_PER_MS = 1_000_000;
 
-const written = (codecs: BoundaryCodecs) => codecs.encode([['x', tensor]], 'int6+rans', SLOW_BYTES_PER_MS, clock);
+const written = (codecs: BoundaryCodecs) => codecs.encode([['x', [tensor]]], 'int6+rans', SLOW_BYTES_PER_MS, clock);
 
 test('writes inputs as they are until kernels are there, fetched at the first wish to code, then by these', async () => {
   let asked = 0;
@@ -26,7 +26,7 @@ test('writes inputs as they are until kernels are there, fetched at the first wi
     asked += 1;
     return coming;
   });
-  expect(codecs.encode([['x', tensor]], 'f32', FAST_BYTES_PER_MS, clock).sent.codec).toBe('f32');
+  expect(codecs.encode([['x', [tensor]]], 'f32', FAST_BYTES_PER_MS, clock).sent.codec).toBe('f32');
   expect(asked).toBe(0);
   const first = written(codecs);
   expect(first.sent).toMatchObject({ codec: 'f32', bytes: 4 * 8192 });
@@ -71,7 +71,7 @@ test('fetches kernels for a picture too, though it goes as it is: its palette is
     },
   });
   const codecs = new BoundaryCodecs(() => coming);
-  const write = () => codecs.encode([['x', picture]], 'f32', FAST_BYTES_PER_MS, clock);
+  const write = () => codecs.encode([['x', [picture]]], 'f32', FAST_BYTES_PER_MS, clock);
   const first = write();
   expect(palettes).toBe(0);
   await coming;

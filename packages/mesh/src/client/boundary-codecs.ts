@@ -1,5 +1,5 @@
 /** How a client's tensors may be written: the codecs that its error budgets allow, and the writing of its own inputs. */
-import type { Clock, Room } from '@shoal/base';
+import { SpareMemory, type Clock, type Room } from '@shoal/base';
 import { MeshError, type EncodedTensor, type PlacementMessage, type TensorData } from '@shoal/protocol';
 import {
   allowedCodecs,
@@ -8,12 +8,12 @@ import {
   CODECS,
   CodecPicker,
   encodeActivation,
+  joinRows,
   REFERENCE_KERNELS,
   type CodecError,
   type CodecKernels,
 } from '@shoal/sharding';
 import type { WrittenInputs } from '../sdk.ts';
-import { SpareMemory } from '../spare-memory.ts';
 
 /** Budgets in use at a time are few: one a model handle. */
 const BUDGETS_MAX = 16;
@@ -57,28 +57,35 @@ export class BoundaryCodecs {
   }
 
   /**
+   * Writes rows of tensors, those of each name one after another.
    * @param bytesPerMs the link's rate, null while it is unknown
    * @returns bytes for `reuse`, or views of the tensors
    */
   encode(
-    tensors: readonly (readonly [name: string, tensor: TensorData])[],
+    named: readonly (readonly [name: string, parts: readonly TensorData[]])[],
     leastFaithful: string | undefined,
     bytesPerMs: number | null,
     clock: Clock,
   ): { readonly encoded: readonly EncodedTensor[]; readonly sent: Omit<WrittenInputs, 'error'> } {
+    const room: Room = (bytes) => this.#memory.take(bytes);
+    const tensors = named.map(([name, parts]) => [name, joinRows(parts, room)] as const);
     const plainBytes = tensors.reduce((sum, [, { data }]) => sum + (ArrayBuffer.isView(data) ? data.byteLength : 0), 0);
     const picked = this.#picker.pick(allowedCodecs(leastFaithful), plainBytes, bytesPerMs);
     const kernels = picked !== PLAIN || plainBytes >= KERNELS_WORTH_BYTES ? this.#fetchedKernels() : undefined;
     const codec = kernels === undefined ? PLAIN : picked;
     const startedAtMs = clock.nowMs();
     const spec = CODECS.get(codec) ?? { kind: 'exact' };
-    const room: Room = (bytes) => this.#memory.take(bytes);
     const encoded = tensors.map(([name, tensor]) =>
       encodeActivation(name, tensor, spec, kernels ?? REFERENCE_KERNELS, room),
     );
     const encodeMs = clock.nowMs() - startedAtMs;
     const bytes = encoded.reduce((sum, { data }) => sum + data.length, 0);
     this.#picker.learn(codec, { plainBytes, bytes, encodeMs });
+    for (const [, { data }] of tensors) {
+      // What goes as it is reads them until it is sent.
+      const isDone = encoded.every((each) => !ArrayBuffer.isView(data) || each.data.buffer !== data.buffer);
+      if (ArrayBuffer.isView(data) && isDone) this.#memory.giveBack(data);
+    }
     return { encoded, sent: { codec, bytes, plainBytes, encodeMs } };
   }
 

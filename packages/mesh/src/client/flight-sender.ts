@@ -9,10 +9,11 @@ import {
   type ModelInfo,
   type PeerId,
   type PlacementMessage,
+  type TensorData,
   type WorkMessage,
 } from '@shoal/protocol';
-import type { Flight } from '@shoal/scheduling';
-import { rowsOf } from '@shoal/sharding';
+import type { Flight, Part } from '@shoal/scheduling';
+import { rowsOf, type CheckedInputs } from '@shoal/sharding';
 import type { Link } from '../link.ts';
 import type { Links } from '../links.ts';
 import type { WrittenInputs } from '../sdk.ts';
@@ -55,7 +56,8 @@ export class FlightSender {
     return this.#written.get(flight) ?? null;
   }
 
-  async send(flight: Flight, epoch: number, pending: PendingRequest): Promise<void> {
+  /** @param pending the requests of its parts, in that order */
+  async send(flight: Flight, epoch: number, pending: readonly PendingRequest[]): Promise<void> {
     const { links, traffic, isUnderWay, failed } = this.#parts;
     const [first] = flight.route;
     if (first === undefined) return;
@@ -73,22 +75,19 @@ export class FlightSender {
     }
   }
 
-  /** Its rows of the request's inputs, coded as the error budget allows and the link suggests. */
-  #write(
-    flight: Flight,
-    epoch: number,
-    { request, deadlineAtMs }: PendingRequest,
-    { sendBytesPerMs }: Link,
-  ): WrittenWork {
+  /** Its rows of the requests' inputs, coded as the error budget allows and the link suggests. */
+  #write(flight: Flight, epoch: number, pending: readonly PendingRequest[], { sendBytesPerMs }: Link): WrittenWork {
     const { self, clock, info, placement } = this.#parts;
-    const { requestId, microbatch, attempt, span, route } = flight;
-    const { inputs, signatureName, errorBudget } = request;
+    const { requestId, microbatch, attempt, parts, rows, route } = flight;
+    // Requests of one stream ask for the same.
+    const { signature, signatureName, errorBudget } = (pending[0] as PendingRequest).request;
     const codecs = this.#codecs.within(errorBudget, placement());
-    const named = Object.entries(inputs.tensors).map(
-      ([name, tensor]) => [name, inputs.splittable ? rowsOf(tensor, span.start, span.end) : tensor] as const,
+    const named = Object.keys(signature.inputs).map(
+      (name) => [name, pending.map(({ request: { inputs } }, i) => rowsAsked(inputs, name, parts[i] as Part))] as const,
     );
     const { encoded, sent } = this.#codecs.encode(named, codecs[0], sendBytesPerMs, clock);
     this.#written.set(flight, { ...sent, error: errorAt(placement(), 0, sent.codec) });
+    const deadlineAtMs = Math.max(...pending.map((each) => each.deadlineAtMs));
     const message: WorkMessage = {
       type: 'work',
       requestId,
@@ -102,7 +101,7 @@ export class FlightSender {
       route: [...route],
       replyTo: self,
       ...(codecs.length === 0 ? {} : { codecs: [...codecs] }),
-      rows: span.end - span.start,
+      rows,
       deadlineMs: Math.min(REQUEST_DEADLINE_MS_MAX, Math.max(0, deadlineAtMs - clock.nowMs())),
       timings: [],
       tensors: encoded.map(({ header }) => header),
@@ -137,6 +136,11 @@ export class FlightSender {
       sent?.catch(() => {});
     }
   }
+}
+
+function rowsAsked({ tensors, splittable }: CheckedInputs, name: string, { start, end }: Part): TensorData {
+  const tensor = tensors[name] as TensorData;
+  return splittable ? rowsOf(tensor, start, end) : tensor;
 }
 
 /** What the caller itself did wrong is final; whatever else befalls a link is worth another node. */

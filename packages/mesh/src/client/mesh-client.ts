@@ -21,7 +21,7 @@ import type { TensorPort } from '../tensor-port.ts';
 import { checkedErrorBudget, type LoadKernels } from './boundary-codecs.ts';
 import { BoundModel, type ModelMeaning } from './bound-model.ts';
 import { FollowedModels, type Followed } from './followed-models.ts';
-import { ModelClient } from './model-client.ts';
+import { ModelClient, type RunOptions } from './model-client.ts';
 import { NamedRequests } from './named-requests.ts';
 import { requestDeadlineMs, type Outcome } from './pending-request.ts';
 
@@ -95,7 +95,8 @@ export class MeshClient implements Mesh {
     });
     const client = await this.#watch(name, options);
     const meaning = options.version === undefined ? this.#follow(options.label, client) : this.#versionOf(client);
-    return new BoundModel({ meaning, options, tensors: this.#parts.tensors });
+    const { tensors, random } = this.#parts;
+    return new BoundModel({ meaning, options, tensors, random });
   }
 
   figures(): readonly ModelFigures[] {
@@ -190,7 +191,7 @@ export class MeshClient implements Mesh {
     followed: Followed,
     client: ModelClient,
     tensors: NamedTensors,
-    options: PredictOptions,
+    options: RunOptions,
   ): Promise<Outcome> {
     const { clock } = this.#parts;
     const startedAtMs = clock.nowMs();

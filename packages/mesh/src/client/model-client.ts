@@ -28,14 +28,20 @@ import type { ModelFigures, PredictOptions } from '../sdk.ts';
 import type { LoadKernels } from './boundary-codecs.ts';
 import { FlightSender } from './flight-sender.ts';
 import { modelFigures, TrafficCount } from './model-figures.ts';
-import { checkRequest, PendingRequest, type Outcome } from './pending-request.ts';
+import { checkRequest, PendingRequest, type CheckedRequest, type Outcome } from './pending-request.ts';
 import { Releases } from './releases.ts';
 import { readOutputs, type OutputPart } from './request-outputs.ts';
 import { stageTraces } from './stage-traces.ts';
 
 interface Arrival {
-  readonly part: OutputPart;
+  /** Of each part of the microbatch. */
+  readonly outputs: readonly OutputPart[];
   readonly result: ResultMessage;
+}
+
+export interface RunOptions extends PredictOptions {
+  /** Names the stream that it is one input of. */
+  readonly stream?: string;
 }
 
 export interface ModelClientParts {
@@ -115,7 +121,7 @@ export class ModelClient {
    * Runs one request to its one outcome.
    * @throws MeshError by the deadline at the latest
    */
-  async run(tensors: NamedTensors, options: PredictOptions): Promise<Outcome> {
+  async run(tensors: NamedTensors, options: RunOptions): Promise<Outcome> {
     const { clock, random, info } = this.#parts;
     if (this.#closed) throw new MeshError('CLOSED', 'this mesh was closed');
     const request = checkRequest(info, tensors, options, random);
@@ -127,7 +133,7 @@ export class ModelClient {
         const pending = new PendingRequest(request, clock, resolve, reject);
         this.#pending.set(request.id, pending);
         signal?.addEventListener('abort', onAbort, { once: true });
-        this.#submit(pending, options.together === true);
+        this.#submit(pending, options);
       });
     } finally {
       signal?.removeEventListener('abort', onAbort);
@@ -135,10 +141,9 @@ export class ModelClient {
     }
   }
 
-  /** @param together whether its rows are to share a microbatch, where one can carry them */
-  #submit({ request, startedAtMs, deadlineAtMs }: PendingRequest, together: boolean): void {
-    const { rows, rowsMax, splittable } = request.inputs;
-    const staysWhole = together && rows <= Math.min(rowsMax, this.#placement.rowsMax ?? rowsMax);
+  #submit({ request, startedAtMs, deadlineAtMs }: PendingRequest, { together, stream }: RunOptions): void {
+    const { tensors, rows, rowsMax, splittable } = request.inputs;
+    const staysWhole = together === true && rows <= Math.min(rowsMax, this.#placement.rowsMax ?? rowsMax);
     this.#feed({
       type: 'submit',
       nowMs: startedAtMs,
@@ -146,6 +151,7 @@ export class ModelClient {
       rows,
       splittable: splittable && !staysWhole,
       rowsMax,
+      stream: stream === undefined ? null : `${stream} ${rowKind(tensors)}`,
       deadlineAtMs,
     });
   }
@@ -188,7 +194,7 @@ export class ModelClient {
     const about = { requestId, microbatch, attempt, nowMs: this.#parts.clock.nowMs() };
     switch (message.type) {
       case 'result':
-        this.#takeResult(from, pending, flight, message, bodies);
+        this.#takeResult(from, pending.request, flight, message, bodies);
         break;
       case 'failure':
         this.#takeFailure(from, flight, message);
@@ -211,7 +217,7 @@ export class ModelClient {
 
   #takeResult(
     from: PeerId,
-    { request }: PendingRequest,
+    { signature, inputs }: CheckedRequest,
     flight: Flight,
     result: ResultMessage,
     bodies: readonly Uint8Array[],
@@ -219,15 +225,15 @@ export class ModelClient {
     const { requestId, microbatch, attempt, timings } = result;
     const about = { requestId, microbatch, attempt, nowMs: this.#parts.clock.nowMs() };
     this.#traffic.received(result.tensors);
-    let part: OutputPart;
+    let outputs: OutputPart[];
     try {
-      part = readOutputs(request.signature, flight.span, request.inputs.splittable, result, bodies);
+      outputs = readOutputs(signature, flight.parts, inputs.splittable, result, bodies);
     } catch (error) {
       const stage = flight.route.length - 1;
       this.#feed({ type: 'failure', ...about, stage, node: from, error: MeshError.from(error) });
       return;
     }
-    this.#feed({ type: 'result', ...about, timings }, { part, result });
+    this.#feed({ type: 'result', ...about, timings }, { outputs, result });
   }
 
   /** Hands an event to the dispatcher and carries out its decisions. */
@@ -258,18 +264,22 @@ export class ModelClient {
   }
 
   #send(flight: Flight, epoch: number): void {
-    const pending = this.#pending.get(flight.requestId);
-    if (pending !== undefined) void this.#sender.send(flight, epoch, pending);
+    const pending = flight.parts.flatMap(({ requestId }) => this.#pending.get(requestId) ?? []);
+    void this.#sender.send(flight, epoch, pending);
   }
 
-  #accept(flight: Flight, { part, result }: Arrival): void {
-    this.#pending.get(flight.requestId)?.add(part, {
-      rows: [part.start, part.end],
-      attempts: flight.attempt,
-      totalMs: this.#parts.clock.nowMs() - flight.sentAtMs,
+  #accept(flight: Flight, { outputs, result }: Arrival): void {
+    const { attempt, rows, parts, sentAtMs } = flight;
+    const about = {
+      attempts: attempt,
+      carriedRows: rows,
+      totalMs: this.#parts.clock.nowMs() - sentAtMs,
       inputs: this.#sender.written(flight),
       stages: stageTraces(result, this.#placement),
-    });
+    };
+    for (const [i, { requestId, start, end }] of parts.entries()) {
+      this.#pending.get(requestId)?.add(outputs[i] as OutputPart, { rows: [start, end], ...about });
+    }
   }
 
   #fail({ requestId, microbatch, attempt }: Flight, stage: number, node: PeerId, error: MeshError): void {
@@ -290,3 +300,10 @@ export class ModelClient {
     });
   }
 }
+
+/** Rows of one kind can follow one another in one tensor. */
+const rowKind = (tensors: NamedTensors): string =>
+  Object.entries(tensors)
+    .map(([name, { shape }]) => `${name} ${shape.slice(1).join('x')}`)
+    .sort()
+    .join();

@@ -11,6 +11,25 @@ async function serving(nodes: number) {
   return { scene, nodes: serving, model };
 }
 
+/** Nodes that take 30 ms a row, one microbatch after another. */
+async function slowly(count: number) {
+  const scene = new MeshScene();
+  const { clock } = scene;
+  const nodes = Array.from({ length: count }, (_, i) => scene.node(`n${i}`));
+  for (const node of nodes) {
+    let freeAtMs = 0;
+    node.msPerRow = 30;
+    node.onWork = (work) => {
+      const nowMs = clock.nowMs();
+      const computeMs = node.msPerRow * work.message.rows;
+      const queueMs = Math.max(0, freeAtMs - nowMs);
+      freeAtMs = nowMs + queueMs + computeMs;
+      clock.schedule(queueMs + computeMs, () => void node.answer(work, compute(work.inputs), { queueMs, computeMs }));
+    };
+  }
+  return { scene, nodes, model: await scene.client.model('m') };
+}
+
 const expected = (x: TensorData): TensorData | undefined => compute({ x })['y'];
 
 describe('predict', () => {
@@ -209,6 +228,58 @@ describe('streams', () => {
     expect(ids.size).toBe(10);
   });
 
+  test('inputs that wait for a node travel together, and each learns with how many', async () => {
+    const { scene, model, nodes } = await slowly(2);
+    const inputs = Array.from({ length: 100 }, (_, i) => pictures(1 + (i % 3), i));
+    const rows = inputs.reduce((sum, { shape }) => sum + (shape[0] ?? 0), 0);
+    const predictions: Prediction<TensorData>[] = [];
+    const reading = watch(
+      (async () => {
+        for await (const prediction of model.predictStreamTraced(inputs)) predictions.push(prediction);
+      })(),
+    );
+    await scene.pass(20_000);
+    expect(reading.error).toBeUndefined();
+    expect(predictions.map(({ outputs }) => outputs['y'])).toEqual(inputs.map(expected));
+    const sent = nodes.flatMap(({ work }) => work);
+    expect(sent.length).toBeLessThan(60);
+    expect(sent.reduce((sum, { message }) => sum + message.rows, 0)).toBe(rows);
+    const traces = predictions.flatMap(({ microbatches }) => microbatches);
+    for (const { rows: own, carriedRows, stages } of traces) {
+      expect(stages[0]?.rows).toBe(carriedRows);
+      expect(own[1] - own[0]).toBeLessThanOrEqual(carriedRows);
+    }
+    const microbatches = traces.reduce((sum, { rows: own, carriedRows }) => sum + (own[1] - own[0]) / carriedRows, 0);
+    expect(microbatches).toBeCloseTo(sent.length);
+  });
+
+  test('inputs of different sizes, and requests that are no stream, travel alone', async () => {
+    const { scene, model, nodes } = await slowly(1);
+    const [node] = nodes;
+    if (node === undefined) throw new Error('no node');
+    const sized = (columns: number): TensorData => ({
+      dtype: 'float32',
+      shape: [1, columns],
+      data: new Float32Array(columns).fill(1),
+    });
+    const inputs = Array.from({ length: 40 }, (_, i) => sized(2 + (i % 2)));
+    const outputs: unknown[] = [];
+    const streamed = watch(
+      (async () => {
+        for await (const output of model.predictStream(inputs, { signature: 'any' })) outputs.push(output);
+      })(),
+    );
+    await scene.pass(5000);
+    expect([streamed.error, outputs.length]).toEqual([undefined, 40]);
+    expect(node.work.length).toBeLessThan(30);
+    for (const { message, inputs: sent } of node.work) expect(sent['x']?.shape[0]).toBe(message.rows);
+    node.work.length = 0;
+    const alone = watch(Promise.all(inputs.map((_, i) => model.predict(pictures(1, i)))));
+    await scene.pass(5000);
+    expect(alone.value).toHaveLength(40);
+    expect(node.work).toHaveLength(40);
+  });
+
   test('a stream that is left calls off what is under way', async () => {
     const { scene, model, nodes } = await serving(1);
     const [node] = nodes;
@@ -293,7 +364,7 @@ describe('wrong input', () => {
     [{ requestId: 'x'.repeat(65) }, 'BAD_INPUT: request id'],
     [
       { signature: 'classify' },
-      'SIGNATURE_NOT_FOUND: model m has no signature "classify", it has: serving_default, pair',
+      'SIGNATURE_NOT_FOUND: model m has no signature "classify", it has: serving_default, pair, any',
     ],
     [{ signature: '__proto__' }, 'SIGNATURE_NOT_FOUND'],
   ])('options %j', async (options, message) => {

@@ -57,7 +57,7 @@ describe('an answer', () => {
 describe('an answer as it came', () => {
   const signature = signatureOf({ y: 'float32' });
   const rows = { start: 4, end: 6 };
-  const read = (encoded: readonly EncodedTensor[]): OutputPart => {
+  const read = (encoded: readonly EncodedTensor[], parts = [rows]): OutputPart[] => {
     const result: ResultMessage = {
       type: 'result',
       requestId: requestId('r'),
@@ -69,7 +69,7 @@ describe('an answer as it came', () => {
     };
     return readOutputs(
       signature,
-      rows,
+      parts,
       true,
       result,
       encoded.map(({ data }) => data),
@@ -77,7 +77,19 @@ describe('an answer as it came', () => {
   };
 
   test('is read into the rows that were asked for', () => {
-    expect(read([encodeTensor('y', floats([2, 3]))])).toEqual({ ...rows, outputs: { y: floats([2, 3]) } });
+    expect(read([encodeTensor('y', floats([2, 3]))])).toEqual([{ ...rows, outputs: { y: floats([2, 3]) } }]);
+  });
+
+  test('is shared out among those whose rows travelled together, each with memory of its own', () => {
+    const parts = [rows, { start: 0, end: 1 }];
+    const read3 = read([encodeTensor('y', floats([3, 2]))], parts);
+    expect(read3).toEqual([
+      { ...rows, outputs: { y: floats([2, 2]) } },
+      { start: 0, end: 1, outputs: { y: floats([1, 2], 4) } },
+    ]);
+    const [first, second] = read3.map(({ outputs }) => outputs['y']?.data as Float32Array);
+    expect(first?.buffer.byteLength).toBe(16);
+    expect(second?.buffer).not.toBe(first?.buffer);
   });
 
   test('whose bytes are broken is one node’s failure, and worth another node', () => {

@@ -1,44 +1,55 @@
 /** Microbatches' outputs, checked and put together in the order of the request's rows. */
-import {
-  MeshError,
-  type NamedTensors,
-  type ResultMessage,
-  type Signature,
-  type TensorData,
-  type TensorValues,
-} from '@shoal/protocol';
+import { MeshError, type NamedTensors, type ResultMessage, type Signature, type TensorData } from '@shoal/protocol';
+import { decodeTensor, joinRows, rowsOf } from '@shoal/sharding';
 
-import { decodeTensor } from '@shoal/sharding';
-
-/** Outputs of rows `[start, end)`. */
-export interface OutputPart {
+/** Rows `[start, end)` of a request. */
+interface RowRange {
   readonly start: number;
   readonly end: number;
+}
+
+export interface OutputPart extends RowRange {
   readonly outputs: NamedTensors;
 }
 
 /**
- * Reads a node's answer for rows `[start, end)`.
+ * Reads a node's answer for the parts of a microbatch, one after another; each gets memory of its own.
  * @throws MeshError EXECUTION_FAILED: one node's answer is broken, which is no reason to ask no other
  */
 export function readOutputs(
   signature: Signature,
-  { start, end }: { readonly start: number; readonly end: number },
+  parts: readonly RowRange[],
   splittable: boolean,
   { tensors }: ResultMessage,
   bodies: readonly Uint8Array[],
-): OutputPart {
+): OutputPart[] {
   try {
-    const outputs = tensors.map((header, i) => {
+    const decoded = tensors.map((header, i) => {
       const data = bodies[i] ?? new Uint8Array(0);
       return [header.name, decodeTensor({ header, data })] as const;
     });
-    const part: OutputPart = { start, end, outputs: Object.fromEntries(outputs) };
-    checkOutputs(signature, part, splittable);
-    return part;
+    const outputs = Object.fromEntries(decoded);
+    const rows = parts.reduce((sum, { start, end }) => sum + end - start, 0);
+    checkOutputs(signature, { start: 0, end: rows, outputs }, splittable);
+    return parts.length === 1
+      ? parts.map(({ start, end }) => ({ start, end, outputs }))
+      : share(signature, parts, outputs);
   } catch (error) {
     throw new MeshError('EXECUTION_FAILED', MeshError.from(error).reason, { cause: error });
   }
+}
+
+function share(signature: Signature, parts: readonly RowRange[], outputs: NamedTensors): OutputPart[] {
+  let at = 0;
+  return parts.map(({ start, end }) => {
+    const from = at;
+    at += end - start;
+    const own = Object.keys(signature.outputs).map((name) => {
+      const { data, ...kind } = rowsOf(outputs[name] as TensorData, from, at);
+      return [name, { ...kind, data: ArrayBuffer.isView(data) ? data.slice() : data }] as const;
+    });
+    return { start, end, outputs: Object.fromEntries(own) };
+  });
 }
 
 /**
@@ -84,22 +95,8 @@ function join(name: string, parts: readonly OutputPart[]): TensorData {
     const found = [first, other].map(({ dtype, shape }) => `${dtype} [${shape.join(',')}]`);
     throw new MeshError('EXECUTION_FAILED', `parts of output "${name}" do not fit each other: ${found.join(' and ')}`);
   }
-  const rows = tensors.reduce((sum, tensor) => sum + (tensor.shape[0] ?? 0), 0);
-  return { dtype: first.dtype, shape: [rows, ...first.shape.slice(1)], data: concatenate(first.data, tensors) };
+  return joinRows(tensors);
 }
 
 const isSameShape = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((size, i) => size === b[i]);
-
-/** Data of the first tensor's kind; their shapes agree but for the first dimension. */
-function concatenate(first: TensorValues, tensors: readonly TensorData[]): TensorValues {
-  if (!ArrayBuffer.isView(first)) return tensors.flatMap((tensor) => [...(tensor.data as readonly string[])]);
-  const Values = first.constructor as { new (length: number): Float32Array };
-  const data = new Values(tensors.reduce((sum, tensor) => sum + tensor.data.length, 0));
-  let offset = 0;
-  for (const tensor of tensors) {
-    data.set(tensor.data as Float32Array, offset);
-    offset += tensor.data.length;
-  }
-  return data;
-}

@@ -31,7 +31,7 @@ import { MemoryCoordinator, type MemorySignaling } from './memory-signaling.ts';
 
 export const CLIENT: PeerId = peerId('client');
 
-/** `x` of two columns in, `y` of one out; `pair` has a second output. */
+/** `x` of two columns in, `y` of one out; `pair` has a second output, `any` takes any number of columns. */
 export const SIGNATURES: Readonly<Record<string, Signature>> = {
   serving_default: {
     inputs: { x: { dtype: 'float32', shape: [-1, 2], tensor: 'x' } },
@@ -46,6 +46,10 @@ export const SIGNATURES: Readonly<Record<string, Signature>> = {
       y: { dtype: 'float32', shape: [-1, 1], tensor: 'y' },
       x: { dtype: 'float32', shape: [-1, 2], tensor: 'x' },
     },
+  },
+  any: {
+    inputs: { x: { dtype: 'float32', shape: [-1, -1], tensor: 'x' } },
+    outputs: { y: { dtype: 'float32', shape: [-1, 1], tensor: 'y' } },
   },
 };
 
@@ -81,6 +85,8 @@ export class ScriptedNode {
   readonly cancelled: CancelMessage[] = [];
   /** Words about work that it had, in order. */
   readonly words: (ResumeMessage | ReleaseMessage)[] = [];
+  /** What it claims that a row takes it. */
+  msPerRow = 1;
   /** What it does with work; by default it answers at once. */
   onWork: (work: Work) => void = (work) => void this.answer(work);
   readonly #links: Links;
@@ -113,10 +119,14 @@ export class ScriptedNode {
   }
 
   /** Computes, or says that it has computed this. */
-  answer({ link, message, inputs }: Work, outputs: NamedTensors = compute(inputs)): Promise<void> {
+  answer(
+    { link, message, inputs }: Work,
+    outputs: NamedTensors = compute(inputs),
+    took = { queueMs: 1, computeMs: 2 * message.rows },
+  ): Promise<void> {
     const encoded = Object.entries(outputs).map(([name, tensor]) => encodeTensor(name, tensor));
     const { requestId, microbatch, attempt, epoch, rows } = message;
-    const timings = [{ stage: 0, node: this.id, rows, queueMs: 1, computeMs: 2 * rows }];
+    const timings = [{ stage: 0, node: this.id, rows, ...took }];
     const tensors = encoded.map(({ header }) => header);
     const about = { requestId, microbatch, attempt, epoch };
     return ignored(
@@ -237,11 +247,11 @@ export class MeshScene {
   }
 
   placement(model = 'm', version = 1, nodes: readonly ScriptedNode[] = this.#nodes): PlacementMessage {
-    const replicas = nodes.map(({ id }) => ({
+    const replicas = nodes.map(({ id, msPerRow }) => ({
       node: id,
       name: `tab ${id}`,
       backend: 'wasm' as const,
-      msPerRow: 1,
+      msPerRow,
     }));
     const unserved = { code: 'NO_CAPACITY', reason: 'no node is ready' } as const;
     return {

@@ -55,12 +55,20 @@ function onSome(simulation: DispatchSimulation, befall: (node: SimulatedNode) =>
 }
 
 function submitAny(simulation: DispatchSimulation): void {
+  const { random } = simulation;
+  if (random.next() < 0.7) return submitOne(simulation, Math.floor(200 * random.next() ** 3), null);
+  // A stream reads ahead.
+  const stream = `s${below(random, 3)}`;
+  for (let inputs = 2 + below(random, 20); inputs > 0; inputs--) submitOne(simulation, below(random, 3), stream);
+}
+
+function submitOne(simulation: DispatchSimulation, moreRows: number, stream: string | null): void {
   const { clock, random } = simulation;
-  const rows = 1 + Math.floor(200 * random.next() ** 3);
-  const id = simulation.submit(rows, {
+  const id = simulation.submit(1 + moreRows, {
     deadlineMs: 100 + 30_000 * random.next(),
     splittable: random.next() < 0.8,
     rowsMax: 1 + below(random, 64),
+    stream,
   });
   if (random.next() < 0.1) clock.schedule(1000 * random.next(), () => simulation.cancel(id));
 }

@@ -1,6 +1,7 @@
 /**
  * The dispatcher as a sequence diagram: say what happens, read what it does, one line per effect.
- * Microbatches are called by the rows they carry: `a[0,10)` is the newest one with rows `[0, 10)` of request `a`.
+ * Microbatches are called by the rows they carry: `a[0,10)` is the newest one with rows `[0, 10)` of request `a`, and
+ * `a[0,1)+b[0,1)` the newest with a row of each.
  */
 import { MeshError, peerId, requestId, type ReasonCode, type RequestId, type StageTiming } from '@shoal/protocol';
 import type { DispatchConfig, DispatchEffect, DispatchEvent, DispatchState, Flight } from '../dispatch-state.ts';
@@ -62,17 +63,17 @@ export class DispatchScene {
   submit(
     name: string,
     rows: number,
-    options: { splittable?: boolean; rowsMax?: number; deadlineMs?: number } = {},
+    options: { splittable?: boolean; rowsMax?: number; stream?: string; deadlineMs?: number } = {},
   ): string[] {
-    const { splittable = true, rowsMax = rows, deadlineMs = 60_000 } = options;
-    const deadlineAtMs = this.nowMs + deadlineMs;
-    return this.#feed({ type: 'submit', requestId: requestId(name), rows, splittable, rowsMax, deadlineAtMs });
+    const { splittable = true, rowsMax = rows, stream = null, deadlineMs = 60_000 } = options;
+    const about = { rows, splittable, rowsMax, stream, deadlineAtMs: this.nowMs + deadlineMs };
+    return this.#feed({ type: 'submit', requestId: requestId(name), ...about });
   }
 
   /** A result by the nodes of the route, each having computed as long as was booked, or so long per row. */
   result(label: string, { msPerRow }: { msPerRow?: number } = {}): string[] {
     const flight = this.flight(label);
-    const rows = flight.span.end - flight.span.start;
+    const { rows } = flight;
     const timings = flight.route.map((node, stage) => {
       const computeMs = msPerRow === undefined ? flight.bookedMs[stage]! : msPerRow * rows;
       return { stage, node, rows, queueMs: 0, computeMs };
@@ -143,4 +144,5 @@ export class DispatchScene {
   }
 }
 
-const labelOf = ({ requestId: id, span }: Flight): string => `${id}[${span.start},${span.end})`;
+const labelOf = ({ parts }: Flight): string =>
+  parts.map(({ requestId: id, start, end }) => `${id}[${start},${end})`).join('+');

@@ -49,6 +49,7 @@ export interface SubmitOptions {
   readonly deadlineMs?: number;
   readonly splittable?: boolean;
   readonly rowsMax?: number;
+  readonly stream?: string | null;
 }
 
 export class DispatchSimulation {
@@ -62,6 +63,8 @@ export class DispatchSimulation {
   readonly settledAtMs = new Map<RequestId, number>();
   rowsSent = 0;
   microbatchesSent = 0;
+  /** Of them, those with rows of several requests. */
+  sharedMicrobatches = 0;
   /** Microbatches that went on from the middle of their route. */
   resumed = 0;
   readonly #faults: NetworkFaults;
@@ -124,13 +127,16 @@ export class DispatchSimulation {
   }
 
   /** Rows of one request; its id, once told to the dispatcher. */
-  submit(rows: number, { deadlineMs = 600_000, splittable = true, rowsMax = rows }: SubmitOptions = {}): RequestId {
+  submit(
+    rows: number,
+    { deadlineMs = 600_000, splittable = true, rowsMax = rows, stream = null }: SubmitOptions = {},
+  ): RequestId {
     const id = requestId(`r${this.#requestsMade++}`);
     const atMs = this.clock.nowMs();
     const deadlineAtMs = atMs + deadlineMs;
     this.submittedAtMs.set(id, atMs);
     this.history.push({ type: 'submitted', atMs, requestId: id, rows, deadlineAtMs });
-    this.#feed({ type: 'submit', nowMs: atMs, requestId: id, rows, splittable, rowsMax, deadlineAtMs });
+    this.#feed({ type: 'submit', nowMs: atMs, requestId: id, rows, splittable, rowsMax, stream, deadlineAtMs });
     return id;
   }
 
@@ -205,26 +211,18 @@ export class DispatchSimulation {
     for (const effect of effects) {
       switch (effect.type) {
         case 'send': {
-          const { requestId: id, microbatch, attempt, route, span } = effect.flight;
-          this.history.push({ type: 'sent', atMs, requestId: id, route });
-          this.rowsSent += span.end - span.start;
+          const { requestId: id, microbatch, attempt, route, parts, rows } = effect.flight;
+          for (const part of parts) this.history.push({ type: 'sent', atMs, requestId: part.requestId, route });
+          this.rowsSent += rows;
           this.microbatchesSent += 1;
-          const { start, end } = span;
-          this.#toNode(route[0]!, null, {
-            requestId: id,
-            microbatch,
-            attempt,
-            route,
-            start,
-            end,
-            stage: 0,
-            timings: [],
-          });
+          if (parts.length > 1) this.sharedMicrobatches += 1;
+          const about = { requestId: id, microbatch, attempt, route, parts, rows };
+          this.#toNode(route[0]!, null, { ...about, stage: 0, timings: [] });
           break;
         }
         case 'resume': {
-          const { requestId: id, microbatch, attempt, route, asked } = effect.flight;
-          this.history.push({ type: 'sent', atMs, requestId: id, route });
+          const { requestId: id, microbatch, attempt, route, asked, parts } = effect.flight;
+          for (const part of parts) this.history.push({ type: 'sent', atMs, requestId: part.requestId, route });
           this.resumed += 1;
           this.#ask(null, { requestId: id, microbatch, attempt, route, ask: asked });
           break;
@@ -238,14 +236,14 @@ export class DispatchSimulation {
         }
         case 'accept': {
           if (arrived === undefined) throw new Error(`accept without a result, of a ${event.type} event`);
-          const { requestId: id, start, end, microbatch, route, timings } = arrived;
+          const { requestId: id, parts, microbatch, route, timings } = arrived;
           if (timings.some(({ stage }, i) => stage !== i) || timings.length !== route.length) {
             throw new Error(`${id}: accepted after stages ${timings.map(({ stage }) => stage).join(', ')}`);
           }
           for (const node of route) {
             this.#carry(this.#linkMs(null, node), () => this.nodes.get(node)?.release(microbatch));
           }
-          this.history.push({ type: 'accepted', atMs, requestId: id, start, end });
+          for (const part of parts) this.history.push({ type: 'accepted', atMs, ...part });
           break;
         }
         case 'settle': {
@@ -308,7 +306,7 @@ export class DispatchSimulation {
   }
 
   #toNode(to: PeerId, from: SimulatedNode | null, work: SimulatedWork): void {
-    const rows = work.end - work.start;
+    const { rows } = work;
     const nowMs = this.clock.nowMs();
     const link = `${from?.id ?? ''} ${to}`;
     const clearAtMs = Math.max(nowMs, this.#clearAtMs.get(link) ?? 0) + rows * this.#linkMsPerRow(from?.id ?? null, to);

@@ -4,6 +4,7 @@
  */
 import type { Clock, Random } from '@shoal/base';
 import type { PeerId, ReasonCode, RequestId, StageTiming } from '@shoal/protocol';
+import type { Part } from '../dispatch-state.ts';
 
 /** A microbatch on its way along its route. */
 export interface SimulatedWork {
@@ -11,9 +12,8 @@ export interface SimulatedWork {
   readonly microbatch: number;
   readonly attempt: number;
   readonly route: readonly PeerId[];
-  /** Rows `[start, end)` of the request. */
-  readonly start: number;
-  readonly end: number;
+  readonly parts: readonly Part[];
+  readonly rows: number;
   readonly stage: number;
   readonly timings: readonly StageTiming[];
 }
@@ -152,7 +152,7 @@ export class SimulatedNode {
     if (job === undefined) return;
     this.#current = job;
     const { noise, msPerMicrobatch } = this.traits;
-    const rows = job.work.end - job.work.start;
+    const { rows } = job.work;
     const chance = 1 + noise * (2 * this.#random.next() - 1);
     const computeMs = (msPerMicrobatch + rows * this.stageMsPerRow) * this.slowdown * chance;
     const beganAtMs = this.#clock.nowMs();
@@ -188,7 +188,7 @@ export class SimulatedNode {
       this.#port.failure(this, work, 'EXECUTION_FAILED');
       return;
     }
-    const rows = work.end - work.start;
+    const { rows } = work;
     const timing = { stage: work.stage, node: this.id, rows, queueMs: beganAtMs - receivedAtMs, computeMs };
     const done: SimulatedWork = { ...work, stage: work.stage + 1, timings: [...work.timings, timing] };
     if (done.stage === done.route.length) this.#port.result(this, done);

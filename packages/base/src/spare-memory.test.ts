@@ -20,11 +20,23 @@ test('what never came from here is never lent', () => {
   expect(memory.take(100_000).buffer).not.toBe(own.buffer);
 });
 
-test('no more than a few are kept, none of them large', () => {
+test('what fits best is lent', () => {
   const memory = new SpareMemory();
-  const large = memory.take(2 * 1024 * 1024);
+  const [small, large] = [memory.take(100_000), memory.take(1_000_000)];
+  for (const each of [small, large]) memory.giveBack(each);
+  expect(memory.take(90_000).buffer).toBe(small.buffer);
+  expect(memory.take(90_000).buffer).toBe(large.buffer);
+});
+
+test('no more than a few are kept, and no more than 8 MiB together', () => {
+  const memory = new SpareMemory();
+  const large = memory.take(9 * 1024 * 1024);
   memory.giveBack(large);
   expect(memory.take(1000).buffer).not.toBe(large.buffer);
+  const pictures = Array.from({ length: 4 }, () => memory.take(3 * 1024 * 1024));
+  for (const each of pictures) memory.giveBack(each);
+  const kept = Array.from({ length: 4 }, () => memory.take(3 * 1024 * 1024)).map(({ buffer }) => buffer);
+  expect(pictures.filter(({ buffer }) => kept.includes(buffer))).toHaveLength(2);
   const many = Array.from({ length: 20 }, () => memory.take(1000));
   for (const each of many) memory.giveBack(each);
   const known = new Set<unknown>(many.map(({ buffer }) => buffer));
