@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-webgpu';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
+import { SpareMemory } from '@shoal/base';
 import {
   BACKENDS,
   MeshError,
@@ -33,6 +34,7 @@ export class TfjsExecutor implements ThreadExecutor {
   #last: Promise<unknown> = Promise.resolve();
   /** Where there is no WebAssembly SIMD the plain loops serve. */
   readonly #kernels: Promise<CodecKernels> = loadWasmKernels().catch(() => REFERENCE_KERNELS);
+  readonly #inputMemory = new SpareMemory();
   /** Of the backend in use, from the first coded run on. */
   #deviceCodec: Promise<WebGpuCodec | undefined> | undefined;
 
@@ -92,7 +94,7 @@ export class TfjsExecutor implements ThreadExecutor {
         return this.#runCodedOn(device, stageId, signature, work.inputs, spec);
       }
       const run = (inputs: NamedTensors): Promise<RunResult> => this.#run(stageId, signature, inputs);
-      return codedRun(work, run, () => performance.now(), kernels);
+      return codedRun(work, run, () => performance.now(), kernels, this.#inputMemory);
     });
   }
 

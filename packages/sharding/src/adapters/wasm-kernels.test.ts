@@ -114,7 +114,9 @@ describe('palettes', () => {
         expect(encoded === undefined).toBe(elements === 0 || new Set(words).size > 256);
         if (encoded === undefined) return;
         for (const kernels of [REFERENCE_KERNELS, wasm])
-          expect(new Int32Array(kernels.decodePalette(encoded.subarray(3), elements, up).buffer)).toEqual(words);
+          expect(new Int32Array(kernels.decodePalette(encoded.subarray(3), elements, up, newRoom).buffer)).toEqual(
+            words,
+          );
       }),
       { seed: 6, numRuns: 500 },
     );
@@ -123,7 +125,7 @@ describe('palettes', () => {
   test('that are changed anywhere are read to the same values as by the reference, or refused in the same words', () => {
     const outcome = (kernels: CodecKernels, bytes: Uint8Array, elements: number, up: number): unknown => {
       try {
-        return new Int32Array(kernels.decodePalette(bytes, elements, up).buffer);
+        return new Int32Array(kernels.decodePalette(bytes, elements, up, newRoom).buffer);
       } catch (error) {
         return String(error);
       }

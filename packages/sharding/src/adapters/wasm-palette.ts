@@ -56,7 +56,7 @@ export function paletteKernels(wasm: KernelExports): Pick<CodecKernels, 'encodeP
       return written;
     },
 
-    decodePalette(bytes, elements, above) {
+    decodePalette(bytes, elements, above, room) {
       const layout = readPaletteLayout(bytes, elements);
       const up = Math.min(above, elements);
       const [from = 0, words = 0, before = 0, to = 0] = place(
@@ -73,7 +73,10 @@ export function paletteKernels(wasm: KernelExports): Pick<CodecKernels, 'encodeP
       if (wasm.unpackPalette(widths, planes, end, elements, up, indices) === 0) refusePlanes(bytes, elements);
       const greatest = wasm.lookUpPalette(indices, elements, words, to);
       if (elements > 0 && greatest >= layout.values) refuseIndex(greatest, layout);
-      return floatsAt(to, elements).slice();
+      const { buffer, byteOffset } = room(4 * elements);
+      const values = new Float32Array(buffer, byteOffset, elements);
+      values.set(floatsAt(to, elements));
+      return values;
     },
   };
 }

@@ -117,10 +117,15 @@ const coded = (header: Pick<TensorHeader, 'name' | 'dtype' | 'shape'>, data: Uin
 
 /**
  * Decodes; the result owns its memory.
+ * @param room where palettes, of pictures mostly, are read to
  * @throws MeshError BAD_FRAME that names the tensor and the sizes at odds
  */
-export function decodeTensor(encoded: EncodedTensor, kernels: CodecKernels = REFERENCE_KERNELS): TensorData {
-  const decoded = decodeForDevice(encoded, kernels);
+export function decodeTensor(
+  encoded: EncodedTensor,
+  kernels: CodecKernels = REFERENCE_KERNELS,
+  room: Room = newRoom,
+): TensorData {
+  const decoded = decodeForDevice(encoded, kernels, room);
   if (!('stored' in decoded)) return decoded;
   return { dtype: 'float32', shape: encoded.header.shape, data: toFloats(decoded, kernels) };
 }
@@ -129,7 +134,11 @@ export function decodeTensor(encoded: EncodedTensor, kernels: CodecKernels = REF
  * The same, but what a device may dequantize is left as integers.
  * @throws MeshError BAD_FRAME that names the tensor and the sizes at odds
  */
-export function decodeForDevice(encoded: EncodedTensor, kernels: CodecKernels): TensorData | Integers {
+export function decodeForDevice(
+  encoded: EncodedTensor,
+  kernels: CodecKernels,
+  room: Room = newRoom,
+): TensorData | Integers {
   const { name, dtype, shape, encoding } = encoded.header;
   try {
     if (encoding !== 'coded') return decodeRawTensor(encoded);
@@ -151,7 +160,7 @@ export function decodeForDevice(encoded: EncodedTensor, kernels: CodecKernels): 
     if (form === FORM_INTEGERS) return readIntegers(reader, shape, kernels);
     if (form === FORM_FLOATS) return { dtype, shape, data: readFloats(reader, shape, kernels) };
     if (form === FORM_PALETTE) {
-      return { dtype, shape, data: kernels.decodePalette(reader.rest(), elements, groupsOf(shape).up) };
+      return { dtype, shape, data: kernels.decodePalette(reader.rest(), elements, groupsOf(shape).up, room) };
     }
     throw corrupt(`form ${form} of float32`);
   } catch (error) {

@@ -146,10 +146,10 @@ function findIndices(values: Float32Array): { indices: Uint8Array; words: Uint32
 }
 
 /**
- * The values of so many elements.
+ * The values of so many elements, in memory of `room`.
  * @throws MeshError BAD_FRAME where the bytes are no palette of theirs
  */
-export function decodePalette(bytes: Uint8Array, elements: number, up: number): Float32Array {
+export function decodePalette(bytes: Uint8Array, elements: number, up: number, room: Room): Float32Array {
   const layout = readPaletteLayout(bytes, elements);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const indices = new Uint8Array(elements);
@@ -177,7 +177,8 @@ export function decodePalette(bytes: Uint8Array, elements: number, up: number): 
   if (at !== bytes.length) refusePlanes(bytes, elements);
   if (elements > 0 && greatest >= layout.values) refuseIndex(greatest, layout);
   const words = Uint32Array.from({ length: layout.values }, (_, i) => view.getUint32(1 + 4 * i, true));
-  const bits = new Uint32Array(elements);
+  const { buffer, byteOffset } = room(4 * elements);
+  const bits = new Uint32Array(buffer, byteOffset, elements);
   for (let i = 0; i < elements; i++) bits[i] = words[indices[i] as number] as number;
-  return new Float32Array(bits.buffer);
+  return new Float32Array(buffer, byteOffset, elements);
 }
