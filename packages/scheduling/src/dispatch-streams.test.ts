@@ -1,11 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import type { Flight } from './dispatch-state.ts';
 import { runChaos } from './testing/chaos.ts';
-import { DispatchScene } from './testing/dispatch-scene.ts';
+import { DispatchScene, labelOf } from './testing/dispatch-scene.ts';
 
 const STREAM = { rowsMax: 100, stream: 's' };
-const labelOf = ({ parts }: Flight): string =>
-  parts.map(({ requestId, start, end }) => `${requestId}[${start},${end})`).join('+');
 const sends = (lines: readonly string[]): string[] => lines.filter((line) => line.includes(' to '));
 
 /** Inputs of one row each, in the order of their names, that wait for the only node, which has `first` and takes 50 ms a row. */

@@ -141,9 +141,9 @@ export class ModelClient {
     }
   }
 
-  #submit({ request, startedAtMs, deadlineAtMs }: PendingRequest, { together, stream }: RunOptions): void {
+  #submit({ request, startedAtMs, deadlineAtMs }: PendingRequest, { together = false, stream }: RunOptions): void {
     const { tensors, rows, rowsMax, splittable } = request.inputs;
-    const staysWhole = together === true && rows <= Math.min(rowsMax, this.#placement.rowsMax ?? rowsMax);
+    const staysWhole = together && rows <= Math.min(rowsMax, this.#placement.rowsMax ?? rowsMax);
     this.#feed({
       type: 'submit',
       nowMs: startedAtMs,
@@ -151,7 +151,7 @@ export class ModelClient {
       rows,
       splittable: splittable && !staysWhole,
       rowsMax,
-      stream: stream === undefined ? null : `${stream} ${rowKind(tensors)}`,
+      stream: stream === undefined || together ? null : `${stream} ${rowKind(tensors)}`,
       deadlineAtMs,
     });
   }

@@ -253,7 +253,7 @@ describe('streams', () => {
     expect(microbatches).toBeCloseTo(sent.length);
   });
 
-  test('inputs of different sizes, and requests that are no stream, travel alone', async () => {
+  test('inputs of different sizes, those that are to stay apart, and requests that are no stream travel alone', async () => {
     const { scene, model, nodes } = await slowly(1);
     const [node] = nodes;
     if (node === undefined) throw new Error('no node');
@@ -273,6 +273,18 @@ describe('streams', () => {
     expect([streamed.error, outputs.length]).toEqual([undefined, 40]);
     expect(node.work.length).toBeLessThan(30);
     for (const { message, inputs: sent } of node.work) expect(sent['x']?.shape[0]).toBe(message.rows);
+    node.work.length = 0;
+    const apart = watch(
+      (async () => {
+        for await (const _ of model.predictStream(
+          inputs.map((__, i) => pictures(2, i)),
+          { together: true },
+        ));
+      })(),
+    );
+    await scene.pass(5000);
+    expect(apart.error).toBeUndefined();
+    expect(node.work.map(({ message }) => message.rows)).toEqual(Array(40).fill(2));
     node.work.length = 0;
     const alone = watch(Promise.all(inputs.map((_, i) => model.predict(pictures(1, i)))));
     await scene.pass(5000);

@@ -144,5 +144,6 @@ export class DispatchScene {
   }
 }
 
-const labelOf = ({ parts }: Flight): string =>
+/** What a microbatch is called. */
+export const labelOf = ({ parts }: Flight): string =>
   parts.map(({ requestId: id, start, end }) => `${id}[${start},${end})`).join('+');
