@@ -1,25 +1,18 @@
-/** Runs the microbatches that come over links and sends the outcomes to whoever waits for them. */
-import type { Clock } from '@shoal/base';
-import type { Link } from '@shoal/mesh/link';
+/** Runs the microbatches that come over links, as many as the wire takes the outcomes of. */
 import {
   CREDIT_WINDOW_BYTES,
   MeshError,
-  REQUEST_DEADLINE_MS_MAX,
   type CancelMessage,
-  type EncodedTensor,
-  type FailureMessage,
   type LinkWriting,
   type PeerId,
   type ReleaseMessage,
-  type ResultMessage,
   type ResumeMessage,
-  type StageTiming,
   type WorkMessage,
 } from '@shoal/protocol';
 import { allowedCodecs, type StageNames } from '@shoal/sharding';
 import type { CodedResult, CodedWork, Executor } from './executor.ts';
-import { KeptBoundaries, type KeptBoundary } from './kept-boundaries.ts';
 import type { HeldAssignment, StageHolder } from './stage-holder.ts';
+import { LEASE_FACTOR, LEASE_WORTH_MS, StageOutbox, type StageOutboxParts } from './stage-outbox.ts';
 import { arriving, bytesOf, leaving, plainBytesOf } from './stage-tensors.ts';
 import { QUEUE_MAX, WorkQueue, type Job } from './work-queue.ts';
 import { WrittenCount } from './written-count.ts';
@@ -31,27 +24,15 @@ const RUNNING_MAX = 2;
  * its queue, unread, and so takes the credit of whoever sends. A slow stage holds up those before it, to the client.
  */
 const UNSENT_BYTES_MAX: number = CREDIT_WINDOW_BYTES;
-/** A lease is this many times what the work should take, and never less than the floor. */
-const LEASE_FACTOR = 3;
+/** Shortest lease. */
 const LEASE_FLOOR_MS = 2000;
-/** Work that is done sooner needs no lease: whoever waits gives that long of itself, and a message costs both sides. */
-const LEASE_WORTH_MS = 1000;
-/** A link whose rate is not known is taken for a slow one, of 1 Mbit/s: too short a promise would be broken. */
-const SLOW_BYTES_PER_MS = 125;
 /** A run that takes longer than its lease by this factor is stuck: the executor is replaced. */
 const STUCK_FACTOR = 4;
 
-export interface StageRunnerParts {
-  readonly self: PeerId;
-  readonly clock: Clock;
+export interface StageRunnerParts extends StageOutboxParts {
   readonly power: number;
   readonly executor: () => Executor;
   readonly holder: Pick<StageHolder, 'forWork'>;
-  readonly reach: (peer: PeerId) => Promise<Pick<Link, 'send'>>;
-  /** The link to a peer, if one is open. */
-  readonly linked: (peer: PeerId) => Link | undefined;
-  /** Memory for what was handed on and is not acknowledged yet. */
-  readonly keptBytesMax: number;
   readonly onChange: () => void;
   readonly onStuck: (reason: string) => void;
 }
@@ -72,20 +53,19 @@ const isProof = ({ route, replyTo }: WorkMessage): boolean => route.includes(rep
 export class StageRunner {
   readonly #parts: StageRunnerParts;
   readonly #queue = new WorkQueue();
-  readonly #kept: KeptBoundaries;
+  readonly #outbox: StageOutbox;
   readonly #written = new WrittenCount();
   /** Ends of the runs under way, for the executor that dies with them. */
   readonly #abortRuns = new Set<(error: MeshError) => void>();
   readonly #idle = new Set<() => void>();
   #microbatchesDone = 0;
   #rowsDone = 0;
-  #unsentBytes = 0;
   #draining = false;
   #restUntilMs = 0;
 
   constructor(parts: StageRunnerParts) {
     this.#parts = parts;
-    this.#kept = new KeptBoundaries(parts.keptBytesMax);
+    this.#outbox = new StageOutbox(parts);
   }
 
   get figures(): RunnerFigures {
@@ -95,8 +75,8 @@ export class StageRunner {
       running,
       microbatchesDone: this.#microbatchesDone,
       rowsDone: this.#rowsDone,
-      unsentBytes: this.#unsentBytes,
-      keptBytes: this.#kept.bytes,
+      unsentBytes: this.#outbox.unsentBytes,
+      keptBytes: this.#outbox.keptBytes,
     };
   }
 
@@ -109,7 +89,7 @@ export class StageRunner {
   take(message: WorkMessage, bodies: readonly Uint8Array[]): Promise<void> {
     const refusal = this.#refusal(message);
     if (refusal !== undefined) {
-      void this.#failAcross(message, refusal);
+      void this.#outbox.fail(message, refusal);
       return Promise.resolve();
     }
     const nowMs = this.#parts.clock.nowMs();
@@ -118,7 +98,7 @@ export class StageRunner {
       const added = this.#queue.add(job);
       if (added === true) return this.#pump();
       if (added === 'full')
-        void this.#failAcross(
+        void this.#outbox.fail(
           message,
           new MeshError('QUEUE_FULL', `${QUEUE_MAX} microbatches wait, limit ${QUEUE_MAX}`),
         );
@@ -126,35 +106,25 @@ export class StageRunner {
     });
   }
 
-  cancel(from: PeerId, { requestId, microbatch }: CancelMessage): void {
-    const piece = { replyTo: from, requestId, microbatch };
-    this.#queue.cancel(piece);
-    this.#kept.release(from, piece);
+  cancel(from: PeerId, message: CancelMessage): void {
+    this.#queue.cancel({ ...message, replyTo: from });
+    this.#outbox.forget(from, message);
   }
 
   /** Goes on with a piece of work along another route, or asks the next node that may have it. */
   resume(from: PeerId, message: ResumeMessage): void {
-    if (this.#queue.redirect(from, message)) return;
-    const kept = this.#kept.find(from, message);
-    if (kept === undefined) void this.#askNext(message);
-    else void this.#sendAgain(kept, message);
+    if (!this.#queue.redirect(from, message)) this.#outbox.resume(from, message);
   }
 
-  /** Lets go of what was kept, and passes the word on along the route. The last stage keeps nothing. */
+  /** What was kept of pieces of work is acknowledged. */
   release(from: PeerId, message: ReleaseMessage): void {
-    const { replyTo, route, stage, pieces } = message;
-    for (const piece of pieces) this.#kept.release(from, { replyTo, ...piece });
-    for (let next = stage + 1; next < route.length - 1; next++) {
-      const link = this.#parts.linked(route[next] as PeerId);
-      // Where nobody can be told, the budget and the deadline see to it.
-      if (link !== undefined) return void link.send({ ...message, stage: next }).catch(() => {});
-    }
+    this.#outbox.release(from, message);
   }
 
   /** A peer is gone: nobody waits for its results. */
   dropFrom(peer: PeerId): void {
     this.#queue.cancelFrom((message) => message.replyTo === peer);
-    this.#kept.dropFor(peer);
+    this.#outbox.dropFor(peer);
   }
 
   /** Ends the runs under way with this error; what waits stays. */
@@ -188,7 +158,7 @@ export class StageRunner {
   #pump(): void {
     const { clock } = this.#parts;
     while (this.#queue.running < RUNNING_MAX && clock.nowMs() >= this.#restUntilMs) {
-      if (this.#unsentBytes > UNSENT_BYTES_MAX) break;
+      if (this.#outbox.unsentBytes > UNSENT_BYTES_MAX) break;
       const job = this.#queue.next(clock.nowMs());
       if (job === undefined) break;
       void this.#run(job);
@@ -209,7 +179,7 @@ export class StageRunner {
         throw new MeshError(typeof held === 'string' ? held : 'NOT_ASSIGNED');
       const expectedMs = (held.msPerRow ?? 0) * message.rows * RUNNING_MAX;
       const leaseMs = Math.max(LEASE_FLOOR_MS, LEASE_FACTOR * expectedMs);
-      if (expectedMs >= LEASE_WORTH_MS) this.#promise(message, leaseMs);
+      if (expectedMs >= LEASE_WORTH_MS) this.#outbox.promise(message, leaseMs);
       // Dialled while the stage computes; a dial that fails shows itself when there is something to send.
       reach(route[stage + 1] ?? replyTo).catch(() => {});
       const names = held.prepared.names(message.signature);
@@ -240,102 +210,12 @@ export class StageRunner {
         const { bytes, plainBytes } = wrote;
         this.#written.add({ to, model, version, cut: held.message.layers.end, codec, rows, bytes, plainBytes });
       }
-      await this.#handOn(job, timings, tensors);
+      await this.#outbox.handOn(job, timings, tensors);
     } catch (error) {
-      if (this.#queue.finish(job)) await this.#failAcross(job.message, MeshError.from(error, 'EXECUTION_FAILED'));
+      if (this.#queue.finish(job)) await this.#outbox.fail(job.message, MeshError.from(error, 'EXECUTION_FAILED'));
     } finally {
       this.#pump();
     }
-  }
-
-  /** Tells whoever waits that it is being worked on. Where that cannot be told, the result cannot either. */
-  #promise({ requestId, microbatch, attempt, epoch, replyTo }: WorkMessage, promisedMs: number): void {
-    const leaseMs = Math.min(REQUEST_DEADLINE_MS_MAX, promisedMs);
-    this.#parts
-      .reach(replyTo)
-      .then((link) => link.send({ type: 'lease', requestId, microbatch, attempt, epoch, leaseMs }))
-      .catch(() => {});
-  }
-
-  /** What is long on a slow link is under way all the same: whoever waits must not take it for lost, and have it sent twice. */
-  #promiseTransit(message: WorkMessage, receiver: PeerId, bodies: readonly Uint8Array[]): void {
-    const link = this.#parts.linked(receiver);
-    if (link === undefined) return;
-    const bytesPerMs = link.sendBytesPerMs ?? SLOW_BYTES_PER_MS;
-    const ownBytes = bodies.reduce((sum, { length }) => sum + length, 0);
-    const transitMs = (ownBytes + link.unsentBytes(LEASE_WORTH_MS * bytesPerMs - ownBytes)) / bytesPerMs;
-    if (transitMs >= LEASE_WORTH_MS) this.#promise(message, LEASE_FACTOR * transitMs);
-  }
-
-  /** The stage's outcome to the next one of the route, kept until it is acknowledged, or the result to whoever waits. */
-  async #handOn(
-    { message, expiresAtMs }: Job,
-    timings: StageTiming[],
-    encoded: readonly EncodedTensor[],
-  ): Promise<void> {
-    const { requestId, microbatch, attempt, epoch, stage, route } = message;
-    const bodies = encoded.map(({ data }) => data);
-    const tensors = encoded.map(({ header }) => header);
-    const unsentBytes = bodies.reduce((sum, { length }) => sum + length, 0);
-    this.#unsentBytes += unsentBytes;
-    try {
-      if (stage + 1 < route.length) {
-        const next: WorkMessage = { ...message, stage: stage + 1, timings, tensors };
-        this.#kept.keep(next, bodies, expiresAtMs, this.#parts.clock.nowMs());
-        await this.#sendOn(next, bodies, expiresAtMs);
-      } else {
-        await this.#sendResult(message, { requestId, microbatch, attempt, epoch, timings, tensors }, bodies);
-      }
-    } finally {
-      this.#unsentBytes -= unsentBytes;
-    }
-  }
-
-  async #sendResult(
-    message: WorkMessage,
-    result: Omit<ResultMessage, 'type'>,
-    bodies: readonly Uint8Array[],
-  ): Promise<void> {
-    try {
-      const link = await this.#parts.reach(message.replyTo);
-      this.#promiseTransit(message, message.replyTo, bodies);
-      await link.send({ type: 'result', ...result }, bodies);
-    } catch (error) {
-      await this.#failAcross(message, MeshError.from(error, 'LINK_FAILED'));
-    }
-  }
-
-  /** Sends work to the stage that it is for. Where that fails whoever waits may choose another node for the stage. */
-  async #sendOn(message: WorkMessage, bodies: readonly Uint8Array[], expiresAtMs: number): Promise<void> {
-    const node = message.route[message.stage] as PeerId;
-    try {
-      const link = await this.#parts.reach(node);
-      this.#promiseTransit(message, node, bodies);
-      const deadlineMs = Math.max(0, expiresAtMs - this.#parts.clock.nowMs());
-      await link.send({ ...message, deadlineMs }, bodies);
-    } catch (error) {
-      await this.#failAcross(message, MeshError.from(error, 'LINK_FAILED'), node);
-    }
-  }
-
-  #sendAgain({ message, bodies, expiresAtMs }: KeptBoundary, { attempt, route }: ResumeMessage): Promise<void> {
-    const again = { ...message, attempt, route };
-    // Should this route lose a node too, it is this attempt that goes on.
-    this.#kept.keep(again, bodies, expiresAtMs, this.#parts.clock.nowMs());
-    return this.#sendOn(again, bodies, expiresAtMs);
-  }
-
-  /** Passes the question on to the next node that may have the work; when there is none, whoever waits is told. */
-  async #askNext(message: ResumeMessage): Promise<void> {
-    for (const [i, peer] of message.ask.entries()) {
-      try {
-        const link = await this.#parts.reach(peer);
-        return await link.send({ ...message, ask: message.ask.slice(i + 1) });
-      } catch {
-        // Gone as well: perhaps the one before it has kept what it was given.
-      }
-    }
-    await this.#failAcross({ ...message, stage: 0 }, new MeshError('NOT_KEPT'));
   }
 
   /** The codec of what this stage makes of the work, as the receiver's link and this device call for. */
@@ -398,29 +278,5 @@ export class StageRunner {
     const restMs = computeMs * (1 / power - 1);
     this.#restUntilMs = Math.max(this.#restUntilMs, clock.nowMs()) + restMs;
     clock.schedule(this.#restUntilMs - clock.nowMs(), () => this.#pump());
-  }
-
-  /** Tells whoever waits what went wrong at a stage, and at which node: this one, or one that cannot be reached. */
-  async #failAcross(
-    {
-      requestId,
-      microbatch,
-      attempt,
-      epoch,
-      stage,
-      replyTo,
-    }: Omit<FailureMessage, 'type' | 'node' | 'code' | 'reason'> & {
-      readonly replyTo: PeerId;
-    },
-    { code, reason }: MeshError,
-    node: PeerId = this.#parts.self,
-  ): Promise<void> {
-    const about = { requestId, microbatch, attempt, epoch, stage, node };
-    try {
-      const link = await this.#parts.reach(replyTo);
-      await link.send({ type: 'failure', ...about, code, reason: reason.slice(0, 2000) });
-    } catch {
-      // Nobody can be told: whoever waits finds out by its own lease.
-    }
   }
 }
