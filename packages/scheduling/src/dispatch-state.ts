@@ -232,3 +232,7 @@ export type DispatchEffect =
   | { readonly type: 'settle'; readonly requestId: RequestId; readonly error: MeshError | null };
 
 export const flightKey = (requestId: RequestId, microbatch: number): string => `${requestId}/${microbatch}`;
+
+/** Whether somebody serves every stage. */
+export const isServed = (state: DispatchState): boolean =>
+  state.stages.length > 0 && state.stages.every((stage) => stage.size > 0);
