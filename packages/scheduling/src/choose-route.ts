@@ -171,11 +171,16 @@ function chooseCandidate(
   return freeMs <= firstMs || freeMs <= finishMs ? free : undefined;
 }
 
-/** Rows that keep a stage's replica busy for a while, but no longer than for its part of what is left. */
+/**
+ * Rows that keep a stage's replica busy for a while, but no longer than for its part of what is left: a power of two. Devices that
+ * compile their programs anew for another size of a batch (WebGL each, WebGPU many) soon have all that there are.
+ */
 function rowsFor(state: DispatchState, { finishMs }: StageChoice, replica: ReplicaState): number {
   const { microbatchTargetMs, spreadFloorMs } = state.config;
-  const parts = (replica.measured ? 1 : UNMEASURED_PARTS) * (1 + state.stages.length);
-  const shareMs = (finishMs - readyMs(replica, state.nowMs)) / parts;
-  const ms = Math.min(microbatchTargetMs / state.stages.length, Math.max(spreadFloorMs, shareMs));
-  return Math.max(1, Math.floor(ms / replica.msPerRow));
+  const { measured, msPerRow } = replica;
+  const parts = (measured ? 1 : UNMEASURED_PARTS) * (1 + state.stages.length);
+  const shareMs = Math.max(spreadFloorMs, (finishMs - readyMs(replica, state.nowMs)) / parts);
+  const targetMs = microbatchTargetMs / state.stages.length;
+  const exponent = Math.min(Math.round(Math.log2(targetMs / msPerRow)), Math.floor(Math.log2(shareMs / msPerRow)));
+  return 2 ** Math.max(0, exponent);
 }

@@ -3,7 +3,7 @@ import type { MeshError, PeerId, ReasonCode, RequestId, StageTiming } from '@sho
 import type { Hop } from './hops.ts';
 
 export interface DispatchConfig {
-  /** A microbatch is sized to take at most about this long on its slowest stage: long enough to hide what each costs. */
+  /** A microbatch is sized to take about this long on its slowest stage: long enough to hide what each costs. */
   readonly microbatchTargetMs: number;
   /** Rows that take less than this together are not spread over nodes: the spreading would cost more. */
   readonly spreadFloorMs: number;

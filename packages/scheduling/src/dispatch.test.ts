@@ -120,22 +120,37 @@ describe('sizing', () => {
     return Number(end) - Number(start);
   };
 
-  test('before a node was measured its microbatches are small; then they take 200 ms of its measured speed', () => {
+  test('before a node was measured its microbatches are small; then they take some 200 ms of its measured speed', () => {
     const scene = new DispatchScene();
     scene.placed({ tab: 1 });
+    // A quarter of all.
     const [first] = scene.submit('a', 400);
-    expect(rowsOf(first!)).toBe(100);
-    // It is eight times slower than it said.
-    const [, next] = scene.result('a[0,100)', { msPerRow: 8 });
-    expect(rowsOf(next!)).toBe(25);
+    expect(rowsOf(first!)).toBe(64);
+    // It is eight times slower than it said: 200 ms are 25 rows.
+    const [, next] = scene.result('a[0,64)', { msPerRow: 8 });
+    expect(rowsOf(next!)).toBe(32);
+  });
+
+  test('sizes are powers of two, the nearest to 200 ms, while there is enough left', () => {
+    const sizes = new Map<number, number>();
+    for (let msPerRow = 1; msPerRow <= 400; msPerRow++) {
+      const scene = new DispatchScene();
+      scene.placed({ tab: msPerRow });
+      sizes.set(msPerRow, rowsOf(scene.submit('a', 10_000)[0]!));
+    }
+    expect(new Set(sizes.values())).toEqual(new Set([256, 128, 64, 32, 16, 8, 4, 2, 1]));
+    for (const [msPerRow, rows] of sizes) {
+      if (rows === 1) expect(msPerRow).toBeGreaterThan(141);
+      else expect([rows * msPerRow > 141, rows * msPerRow < 284]).toEqual([true, true]);
+    }
   });
 
   test('a node of a quarter of the speed gets a quarter of the rows', () => {
     const scene = new DispatchScene();
     scene.placed({ fast: 10, slow: 40 });
     const [first, second] = scene.submit('a', 10_000);
-    expect(first).toBe('a[0,20) to fast');
-    expect(second).toBe('a[20,25) to slow');
+    expect(first).toBe('a[0,16) to fast');
+    expect(second).toBe('a[16,20) to slow');
   });
 
   test('microbatches shrink towards the end, so that all nodes end together', () => {
