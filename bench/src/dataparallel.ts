@@ -81,7 +81,9 @@ export const dataparallel: Bench = {
   summary: 'Two real tabs against one; paced nodes of unequal speed, with churn and with a slow one',
   async run(context): Promise<BenchRow[]> {
     const { progress } = context;
-    // First, since what the other parts leave in this process's heap costs the client time.
+    // First: plain loops make much garbage, and pay for whatever else this process's heap holds, as the tabs' client does less.
+    progress('plain threads');
+    const plain = await rowsOrReason([PLAIN], async () => [measuredRow(PLAIN, await measurePlainThreads())]);
     progress('real tabs');
     const real = await rowsOrReason([SPEEDUP, SPEEDUP_WEBRTC, BUSY], async () => {
       const { webSocket, webRtc } = await measureTwoTabs(context);
@@ -91,8 +93,6 @@ export const dataparallel: Bench = {
         measuredRow(BUSY, webSocket.busyShares),
       ];
     });
-    progress('plain threads');
-    const plain = await rowsOrReason([PLAIN], async () => [measuredRow(PLAIN, await measurePlainThreads())]);
     const paced = await rowsOrReason([STEADY, CHURNED, SLOW, DUPLICATED], () => pacedRows(context));
     progress('one node');
     const overhead = await rowsOrReason([OVERHEAD], overheadRows);
