@@ -81,7 +81,7 @@ export const dataparallel: Bench = {
   summary: 'Two real tabs against one; paced nodes of unequal speed, with churn and with a slow one',
   async run(context): Promise<BenchRow[]> {
     const { progress } = context;
-    // First: plain loops make much garbage, and pay for whatever else this process's heap holds, as the tabs' client does less.
+    // In the order of how much each suffers from what the others leave in this process's heap.
     progress('plain threads');
     const plain = await rowsOrReason([PLAIN], async () => [measuredRow(PLAIN, await measurePlainThreads())]);
     progress('real tabs');

@@ -173,7 +173,7 @@ function chooseCandidate(
 
 /**
  * Rows that keep a stage's replica busy for a while, but no longer than for its part of what is left: a power of two. Devices that
- * compile their programs anew for another size of a batch (WebGL each, WebGPU many) soon have all that there are.
+ * compile their programs anew for another size of a batch (WebGL all of them, WebGPU some) soon have all that there are.
  */
 function rowsFor(state: DispatchState, { finishMs }: StageChoice, replica: ReplicaState): number {
   const { microbatchTargetMs, spreadFloorMs } = state.config;

@@ -71,7 +71,7 @@ function launch(state: DispatchState, route: readonly ReplicaState[], { from, ..
 }
 
 /** Whose rows it carries. */
-export const requestsOf = ({ requests }: DispatchState, { parts }: Flight): RequestState[] =>
+const requestsOf = ({ requests }: DispatchState, { parts }: Flight): RequestState[] =>
   parts.flatMap(({ requestId }) => requests.get(requestId) ?? []);
 
 /**

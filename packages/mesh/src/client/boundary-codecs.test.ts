@@ -79,3 +79,28 @@ test('fetches kernels for a picture too, though it goes as it is: its palette is
   expect(write()).toEqual(first);
   expect(palettes).toBe(1);
 });
+
+test('rows of several inputs follow one another, and what goes as it is keeps its memory until it is sent', () => {
+  const codecs = new BoundaryCodecs(() => new Promise(() => {}));
+  const input = (value: number): TensorData => ({
+    dtype: 'float32',
+    shape: [1, 4096],
+    data: Float32Array.from({ length: 4096 }, (_, i) => value + i / 8192),
+  });
+  const write = (values: readonly number[]) =>
+    codecs.encode([['x', values.map(input)]], undefined, FAST_BYTES_PER_MS, clock).encoded;
+  const rows = (values: readonly number[]): TensorData => ({
+    dtype: 'float32',
+    shape: [values.length, 4096],
+    data: Float32Array.from(values.flatMap((value) => [...(input(value).data as Float32Array)])),
+  });
+  const first = write([1, 2, 3]);
+  const second = write([4, 5, 6]);
+  expect(first.map((encoded) => decodeTensor(encoded))).toEqual([rows([1, 2, 3])]);
+  expect(second.map((encoded) => decodeTensor(encoded))).toEqual([rows([4, 5, 6])]);
+  codecs.reuse(first.map(({ data }) => data));
+  const third = write([7, 8, 9]);
+  expect(third[0]?.data.buffer).toBe(first[0]?.data.buffer);
+  expect(third.map((encoded) => decodeTensor(encoded))).toEqual([rows([7, 8, 9])]);
+  expect(second.map((encoded) => decodeTensor(encoded))).toEqual([rows([4, 5, 6])]);
+});

@@ -82,9 +82,9 @@ export class BoundaryCodecs {
     const bytes = encoded.reduce((sum, { data }) => sum + data.length, 0);
     this.#picker.learn(codec, { plainBytes, bytes, encodeMs });
     for (const [, { data }] of tensors) {
+      if (!ArrayBuffer.isView(data)) continue;
       // What goes as it is reads them until it is sent.
-      const isDone = encoded.every((each) => !ArrayBuffer.isView(data) || each.data.buffer !== data.buffer);
-      if (ArrayBuffer.isView(data) && isDone) this.#memory.giveBack(data);
+      if (encoded.every((each) => each.data.buffer !== data.buffer)) this.#memory.giveBack(data);
     }
     return { encoded, sent: { codec, bytes, plainBytes, encodeMs } };
   }
